@@ -1,0 +1,1 @@
+"""The tests of Homeport. Rooms: unit, contract, integration, e2e, typing; `servers` starts what they run against."""

@@ -1,0 +1,75 @@
+"""Fixtures for every room: real servers, one of each a worker, and factories for tests that stop or change theirs.
+
+- `consul`, `homeport`: shared by all tests of a worker. Use names that no other test uses, and leave them running.
+- `consul_factory`, `homeport_factory`: servers of the test's own, to stop, kill, wipe and configure.
+"""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from tests.servers.consul import ConsulServer
+from tests.servers.factory import ConsulFactory, HomeportFactory
+from tests.servers.homeport import HomeportServer
+from tests.servers.requirement import require_server
+
+pytest_plugins = [
+    "pytester",
+    "tests.plugins.leftover_processes",
+    "tests.plugins.room_minutes",
+    "tests.plugins.server_logs",
+]
+
+# Whoever runs the tests in the background of a shell has SIGINT ignored, and so would every program started here.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Timings are measured in bench/, not asserted here; a failure must be repeatable from its report.
+settings.register_profile("homeport", deadline=None, print_blob=True)
+settings.load_profile("homeport")
+
+
+@pytest.fixture(scope="session")
+def consul_binary() -> Path:
+    """The program of a real Consul; without one the test skips, in CI it fails."""
+    return require_server("consul", environ=os.environ)
+
+
+@pytest.fixture(scope="session")
+def consul(consul_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsulServer]:
+    """A Consul development agent, shared by all tests of this worker."""
+    server = ConsulServer(consul_binary, tmp_path_factory.mktemp("consul"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def consul_factory(consul_binary: Path, tmp_path: Path) -> Iterator[ConsulFactory]:
+    """Makes Consul agents for one test."""
+    with ConsulFactory(consul_binary, tmp_path / "consul") as factory:
+        yield factory
+
+
+@pytest.fixture(scope="session")
+def homeport(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HomeportServer]:
+    """A Homeport registry, shared by all tests of this worker."""
+    server = HomeportServer(tmp_path_factory.mktemp("homeport"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def homeport_factory(tmp_path: Path) -> Iterator[HomeportFactory]:
+    """Makes Homeport registries for one test."""
+    with HomeportFactory(tmp_path / "homeport") as factory:
+        yield factory

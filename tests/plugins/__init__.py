@@ -1,0 +1,1 @@
+"""What the test run does beside running tests; loaded by `tests/conftest.py`."""

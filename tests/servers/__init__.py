@@ -1,0 +1,1 @@
+"""Real servers for tests: installed without root, started on free loopback ports, and never left behind."""

@@ -1,0 +1,92 @@
+"""Makes servers for one test and ends them with it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tests.servers.consul import ConsulServer
+from tests.servers.homeport import HomeportServer
+
+
+class ServerFactory:
+    """What both factories share: a folder for each server, and their common end."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._made: list[ConsulServer | HomeportServer] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        while self._made:
+            self._made.pop().close()
+
+    def _next_folder(self) -> Path:
+        return self._folder / str(len(self._made))
+
+
+class ConsulFactory(ServerFactory):
+    """`consul_factory(...)`: a Consul agent of the test's own, started unless `start=False`."""
+
+    def __init__(self, binary: Path, folder: Path) -> None:
+        super().__init__(folder)
+        self._binary = binary
+
+    def __call__(
+        self,
+        *,
+        start: bool = True,
+        dev: bool = True,
+        datacenter: str = "dc1",
+        node: str = "consul-test",
+        config: Mapping[str, Any] | None = None,
+        arguments: Sequence[str] = (),
+    ) -> ConsulServer:
+        """Make an agent; the parameters are those of `ConsulServer`."""
+        server = ConsulServer(
+            self._binary,
+            self._next_folder(),
+            dev=dev,
+            datacenter=datacenter,
+            node=node,
+            config=config,
+            arguments=arguments,
+        )
+        self._made.append(server)
+        if start:
+            server.start()
+        return server
+
+
+class HomeportFactory(ServerFactory):
+    """`homeport_factory(...)`: a Homeport registry of the test's own, started unless `start=False`."""
+
+    def __call__(
+        self,
+        *,
+        start: bool = True,
+        http: str | None = None,
+        dns: bool = False,
+        dev: bool = False,
+        config: str | None = None,
+        arguments: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> HomeportServer:
+        """Make a registry; the parameters are those of `HomeportServer`."""
+        server = HomeportServer(
+            self._next_folder(),
+            http=http,
+            dns=dns,
+            dev=dev,
+            config=config,
+            arguments=arguments,
+            environment=environment,
+        )
+        self._made.append(server)
+        if start:
+            server.start()
+        return server
