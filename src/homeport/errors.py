@@ -1,0 +1,113 @@
+"""Every exception Homeport raises on purpose, named for its cause.
+
+::
+
+    HomeportError
+    ├── BackendError            something went wrong between this program and what holds its services
+    │   ├── BackendUnavailable  nobody answers, or not in time; a retry makes sense
+    │   ├── InvalidAnswer       somebody answers, but not what the protocol promises
+    │   ├── PermissionDenied    the credentials are missing, unknown or too weak
+    │   ├── Refused             the backend understood the request and says no
+    │   ├── LeaseLost           the registration is gone: it must be made again
+    │   ├── Conflict            somebody else changed the same thing first
+    │   └── Unsupported         this backend cannot do that
+    ├── NoInstances             nothing to call: none registered, or none passing
+    ├── NotReady                asked from memory for something that was never fetched
+    ├── InvalidValue            an argument, a file or a setting that cannot be right
+    │   └── SettingsError       … in the settings, with the place where it was found
+    └── MissingExtra            an optional dependency is not installed
+
+The text of each is one plain sentence that can be shown to a person. No library's exception leaves a
+backend; the original one is kept as ``__cause__``.
+"""
+
+from __future__ import annotations
+
+
+class HomeportError(Exception):
+    """The root of every error that Homeport raises on purpose."""
+
+
+class BackendError(HomeportError):
+    """An operation on a backend failed.
+
+    ``backend`` is the backend's URL without credentials. ``retryable`` says whether the very same call
+    may succeed later without anybody changing anything.
+    """
+
+    retryable: bool = False
+
+    def __init__(self, message: str, *, backend: str = "") -> None:
+        super().__init__(message)
+        self.backend = backend
+
+
+class BackendUnavailable(BackendError):
+    """Nobody answered at the backend's addresses, or not in time."""
+
+    retryable = True
+
+
+class InvalidAnswer(BackendError):
+    """The backend answered something that its protocol does not allow; nothing of it was used."""
+
+    retryable = True
+
+
+class PermissionDenied(BackendError):
+    """The backend does not let these credentials do that."""
+
+
+class Refused(BackendError):
+    """The backend understood the request and refused it; ``status`` is its status code, if it has one."""
+
+    def __init__(self, message: str, *, backend: str = "", status: int | None = None) -> None:
+        super().__init__(message, backend=backend)
+        self.status = status
+
+
+class LeaseLost(BackendError):
+    """The registration no longer exists at the backend: it ran out, was removed, or the backend was wiped."""
+
+    retryable = True
+
+
+class Conflict(BackendError):
+    """Somebody else changed the same thing first; nothing was written."""
+
+
+class Unsupported(BackendError):
+    """This backend cannot do what was asked; the message names what can."""
+
+
+class NoInstances(HomeportError):
+    """There is no instance to call.
+
+    ``registered`` counts the instances that matched the query whatever their health: 0 means that none is
+    registered, more means that none of them is passing.
+    """
+
+    def __init__(self, message: str, *, service: str = "", registered: int = 0) -> None:
+        super().__init__(message)
+        self.service = service
+        self.registered = registered
+
+
+class NotReady(HomeportError):
+    """An answer from memory was asked for before anything was fetched; the message says what to call first."""
+
+
+class InvalidValue(HomeportError, ValueError):
+    """A value given to Homeport cannot be right; nothing was changed."""
+
+
+class SettingsError(InvalidValue):
+    """A setting is unknown, malformed or contradicts another; the message names the file and the key."""
+
+
+class MissingExtra(HomeportError, ImportError):
+    """An optional dependency is missing; ``extra`` names the one to install."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs an optional dependency: pip install 'homeport[{extra}]'")
+        self.extra = extra
