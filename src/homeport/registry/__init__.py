@@ -1,0 +1,1 @@
+"""The registry's state: what is durable (`store`), what is asked (`catalog`), and what changes it."""

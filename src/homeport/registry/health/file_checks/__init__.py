@@ -1,0 +1,1 @@
+"""Checks that the operator's file gives every instance of a service."""
