@@ -1,0 +1,211 @@
+"""The registry server as one program: put together, started, announced, and ended in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import uvicorn
+
+from homeport.protocols.consul.api import ConsulAPI
+from homeport.protocols.consul.hot import HotReads
+from homeport.protocols.native.api import NativeAPI
+from homeport.registry.answers import AnswerShelf
+from homeport.registry.health import Health
+from homeport.registry.health.file_checks.parsing import NO_FILE_CHECKS, FileChecks
+from homeport.registry.registry import Registry
+from homeport.registry.store.contract import Store, StoreBusy, StoreDamaged, StoreError
+from homeport.registry.store.memory import MemoryStore
+from homeport.registry.store.sqlite import SqliteStore
+from homeport.wire.http import Routes
+
+from . import logs
+from .connection_limit import ConnectionLimit
+from .fast import Fast
+from .front import Front
+from .http_date import HTTPDate
+from .http_protocol import HomeportProtocol
+from .listening import CannotStart, is_loopback, listen, reachable_address, shown
+from .settings import ServerSettings
+from .signals import Ending, calling_on_hangup
+from .standing_checks import ReadFileChecks, StandingChecks
+
+_log = logging.getLogger(__name__)
+_GRACE = 3  # seconds for what is in flight; the whole end takes no more than five
+_CUTTING = 0.5  # seconds for handlers to notice that nobody is there any more
+
+
+def no_file_checks() -> FileChecks:
+    """No checks but those that are registered."""
+    return NO_FILE_CHECKS
+
+
+def run(settings: ServerSettings, *, file_checks: ReadFileChecks = no_file_checks) -> int:
+    """Serve until SIGTERM or SIGINT; returns 0. A second signal does not wait for what is in flight.
+
+    Prints one line to stdout when it serves; logs go to stderr. ``file_checks`` reads the operator's checks, at the
+    start and again on SIGHUP; a file that cannot be used then is logged, and the one before stays in force.
+
+    Raises:
+        CannotStart: a port is taken, the data folder cannot be used; the message is for the user.
+        SettingsError: the checks of the file, or other settings, cannot be used.
+    """
+    logs.configure(settings)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(serve(settings, file_checks=file_checks))
+
+
+async def serve(settings: ServerSettings, *, file_checks: ReadFileChecks = no_file_checks) -> int:
+    """`run` inside a running event loop, whose signal handlers it takes while it runs."""
+    with Ending() as ending, ending.leaving_early():
+        await _serve(settings, file_checks, ending)
+    return 0
+
+
+async def _serve(settings: ServerSettings, file_checks: ReadFileChecks, ending: Ending) -> None:
+    checks = file_checks()
+    folder = None if settings.dev else data_folder(settings, os.environ)
+    with contextlib.closing(listen(settings.http, option="--http")) as listener:
+        async with (
+            _registry(settings, folder, listener) as registry,
+            Health(
+                registry, settings=settings.health, file_checks=checks,
+                history_path=None if folder is None else folder / "history.db",
+            ) as health,
+            StandingChecks(health, file_checks) as standing,
+        ):  # fmt: skip
+            server = http_server(settings, registry, health)
+            with calling_on_hangup(standing.read_again):
+                serving = asyncio.create_task(server.serve(sockets=[listener]), name="homeport http")
+                await _started(server, serving)
+                _warn_if_open(listener)
+                sys.stdout.write(f"homeport ready http={shown(listener)}\n")
+                sys.stdout.flush()
+                ending.begin_with(server.end)
+                await serving
+
+
+def data_folder(settings: ServerSettings, environ: Mapping[str, str]) -> Path:
+    """Where the registry keeps its data: ``data_dir``, else the user's data folder (XDG Base Directory 0.8).
+
+    Raises:
+        CannotStart: the user has no home folder.
+    """
+    try:
+        if settings.data_dir:
+            return Path(settings.data_dir).expanduser()
+        base = environ.get("XDG_DATA_HOME", "")
+        return (Path(base) if base.startswith("/") else Path.home() / ".local" / "share") / "homeport"
+    except RuntimeError as error:
+        raise CannotStart("there is no home folder to keep the data in; name a folder with --data-dir") from error
+
+
+@contextlib.asynccontextmanager
+async def _registry(settings: ServerSettings, folder: Path | None, listener: socket.socket) -> AsyncIterator[Registry]:
+    store: Store = MemoryStore() if folder is None else SqliteStore(folder, max_bytes=settings.store_max_bytes)
+    address = settings.advertise or reachable_address(listener)
+    registry = Registry(store, node=settings.node, datacenter=settings.datacenter, address=address)
+    try:
+        await registry.open()
+    except StoreError as error:
+        raise CannotStart(_why_not(error, in_memory=folder is None)) from error
+    try:
+        yield registry
+    finally:
+        await registry.aclose()
+
+
+def _why_not(error: StoreError, *, in_memory: bool) -> str:
+    if in_memory or type(error) is StoreError:
+        return str(error)
+    if isinstance(error, StoreBusy):
+        return f"{error}; stop it, or choose another folder with --data-dir"
+    if isinstance(error, StoreDamaged):
+        return f"{error}; nothing was changed. Put a copy in its place, or choose another folder with --data-dir"
+    return f"{error}; choose another folder with --data-dir, or --dev to keep everything in memory"
+
+
+def http_server(settings: ServerSettings, registry: Registry, health: Health) -> HTTPServer:
+    """The HTTP server over a registry that is open; its ``serve(sockets=[…])`` runs until `HTTPServer.end`."""
+    common = (
+        (b"X-Consul-Default-Acl-Policy", b"allow"),
+        (b"X-Homeport-Store", registry.identity.id.encode()),
+        (b"Vary", b"Accept-Encoding"),
+    )
+    limits = settings.limits
+    date = HTTPDate()
+    routes = Routes()
+    routes.include(ConsulAPI(registry, health).routes())
+    routes.include(NativeAPI(registry, health).routes())
+    front = Front(routes, common_headers=common, limits=limits, date=date, allowed_origins=settings.allowed_origins)
+    fast = Fast(HotReads(registry), AnswerShelf(settings.answers_bytes), common, date, limits)
+    protocol = partial(HomeportProtocol, fast=fast, clients=ConnectionLimit(limits.connections_per_client))
+    config = uvicorn.Config(
+        front, interface="asgi3", http=cast("type[asyncio.Protocol]", protocol), lifespan="off", ws="none",
+        log_config=None, access_log=False, server_header=False, date_header=False, proxy_headers=False,
+        timeout_graceful_shutdown=_GRACE,
+    )  # fmt: skip
+    return HTTPServer(config, on_shutdown=registry.drain)
+
+
+class HTTPServer(uvicorn.Server):
+    """uvicorn, with its signals left to us and our waiters told when it ends."""
+
+    def __init__(self, config: uvicorn.Config, *, on_shutdown: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_shutdown = on_shutdown
+
+    def end(self) -> None:
+        """Answer who waits and what is in flight, then end; called again, do not wait for that."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals end the whole program in order, not this server alone; see `Ending`."""
+        yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer who waits, then what is in flight; cut what is left when the time for that is over."""
+        self._on_shutdown()
+        await super().shutdown(sockets)
+        tasks = tuple(self.server_state.tasks)
+        for task in tasks:
+            task.cancel()
+        for connection in tuple(self.server_state.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_CUTTING)
+
+
+async def _started(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
+    while not server.started:
+        if serving.done():
+            await serving
+            raise CannotStart("the HTTP server ended before it began; the log has its reason")
+        await asyncio.sleep(0.001)
+
+
+def _warn_if_open(listener: socket.socket) -> None:
+    if not is_loopback(listener):
+        _log.warning(
+            "listening beyond this host without access control: anyone who reaches it can read and write",
+            extra={"http": shown(listener)},
+        )
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
