@@ -1,0 +1,314 @@
+"""Consul and Homeport's registry over HTTP.
+
+Source of the rules: https://developer.hashicorp.com/consul/api-docs. What only Homeport's registry offers is used
+when its capability request says so, which is asked once for each time that the registry is reached anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, Mapping, Sequence
+
+import msgspec
+
+from homeport.errors import (
+    Conflict,
+    InvalidAnswer,
+    LeaseLost,
+    PermissionDenied,
+    Refused,
+    Unsupported,
+)
+from homeport.model import CheckState, Service, Status
+from homeport.spi import CheckTransition, Cursor, Lease, Observed, ServiceSummary
+from homeport.wire import consul as wire
+
+from . import mapping, native
+from .api import ConsulAPI, is_unknown_check, quoted
+from .settings import ConsulSettings
+
+_ENTRIES = msgspec.json.Decoder(list[wire.ServiceEntry])
+_SERVICES = msgspec.json.Decoder(dict[str, tuple[str, ...]])
+_AGENT_SERVICE = msgspec.json.Decoder(wire.AgentService)
+_AGENT_CHECKS = msgspec.json.Decoder(dict[str, wire.HealthCheck])
+_CHECKS = msgspec.json.Decoder(list[wire.HealthCheck])
+_SELF = msgspec.json.Decoder(wire.Self)
+_SERVICE_ROWS = msgspec.json.Decoder(list[native.ServiceRow])
+_CHECK_ROWS = msgspec.json.Decoder(list[native.CheckRow])
+_CHECK_ROW = msgspec.json.Decoder(native.CheckRow)
+_TRANSITION_ROWS = msgspec.json.Decoder(list[native.TransitionRow])
+_TRUTH = msgspec.json.Decoder(bool)
+
+
+class ConsulBackend:
+    """A `Discoverer`, `Registrar` and `HealthReporter` over Consul's HTTP API."""
+
+    def __init__(self, settings: ConsulSettings) -> None:
+        self._settings = settings
+        self._api = ConsulAPI(settings)
+
+    def __repr__(self) -> str:
+        return f"ConsulBackend({self.url!r})"
+
+    @property
+    def url(self) -> str:
+        """The URL without credentials."""
+        return self._settings.url
+
+    @property
+    def watch_limit(self) -> int | None:
+        """Consul allows a client 200 connections by default; half of them are left for other requests."""
+        return 100
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._api.aclose()
+
+    async def ping(self) -> Mapping[str, str]:
+        """Product, version, node and datacenter of the agent or registry that answers."""
+        about = await self._api.about()
+        if about.product != "consul":
+            return {
+                "product": about.product,
+                "version": about.version,
+                "node": about.node,
+                "datacenter": about.datacenter,
+                "store": about.store,
+            }
+        answer = await self._api.request("GET", "/v1/agent/self", purpose="ask the agent who it is")
+        config = self._api.decode(_SELF, answer).config
+        return {
+            "product": "consul",
+            "version": config.version,
+            "node": config.node_name,
+            "datacenter": config.datacenter,
+        }
+
+    # Discoverer
+
+    async def fetch(self, service: str, *, datacenter: str = "") -> Observed:
+        """The instances of ``service`` now, healthy or not."""
+        return await self._observe(service, datacenter, known=None, block=False)
+
+    async def watch(
+        self, service: str, *, datacenter: str = "", after: Cursor | None = None
+    ) -> AsyncGenerator[Observed, None]:
+        """Observe ``service`` by blocking queries.
+
+        The first query never blocks, also not with ``after``: against a server that was wiped, a query with an index
+        that it has not reached yet would wait its whole time.
+        """
+        observed = await self._observe(service, datacenter, known=after, block=False, identify=True)
+        yield observed
+        while True:
+            observed = await self._observe(service, datacenter, known=observed.cursor, block=True, identify=True)
+            yield observed
+
+    async def services(self, *, datacenter: str = "") -> Sequence[ServiceSummary]:
+        """All services, by name; with counts from Homeport's registry."""
+        params = self._api.scope(datacenter)
+        if await self._api.offers("summary") and not params:
+            answer = await self._api.request("GET", "/v1/homeport/services", purpose="list services")
+            return [row.summary() for row in self._api.decode(_SERVICE_ROWS, answer)]
+        answer = await self._api.request("GET", "/v1/catalog/services", params=params, purpose="list services")
+        names_and_tags = self._api.decode(_SERVICES, answer)
+        return mapping.summaries(names_and_tags)
+
+    # Registrar
+
+    async def register(self, service: Service, *, ttl: float | None, incarnation: str) -> Lease:
+        """Register with the agent, with a TTL check as the lease if ``ttl`` is given; checks of before are replaced."""
+        for text in (service.name, service.id):
+            quoted(text)  # what cannot be asked for, nor renewed, is not registered
+        wants_more = any(
+            getattr(check, "expected_status", None) or getattr(check, "expected_body", None) for check in service.checks
+        )
+        body = mapping.registration(
+            service,
+            ttl=ttl,
+            incarnation=incarnation,
+            expectations=wants_more and await self._api.offers("check-expectations"),
+        )
+        answer = await self._api.request(
+            "PUT",
+            "/v1/agent/service/register",
+            params={**self._api.scope(), "replace-existing-checks": "true"},
+            body=msgspec.json.encode(body),
+            purpose=f'register "{service.name}"',
+        )
+        if answer.body.strip():  # a registry answers this with nothing
+            raise self._api.stranger(answer)
+        lease = Lease(service=service.name, id=service.id, incarnation=incarnation, ttl=ttl)
+        if ttl is None:
+            return lease
+        # A check that exists already keeps its status, whatever the registration says: an expired lease would
+        # stay expired.
+        # Whoever replaced or removed the registration since is the next renewal's business.
+        with contextlib.suppress(Conflict, LeaseLost):
+            await self.renew(lease)
+        return lease
+
+    async def renew(self, lease: Lease) -> None:
+        """Pass the lease's TTL check.
+
+        Raises:
+            LeaseLost: the check is gone, and the registration too, or it is without its lease.
+            Conflict: the id belongs to another incarnation now.
+        """
+        check_id = mapping.lease_check_id(lease.id, lease.incarnation)
+        answer = await self._api.send("PUT", f"/v1/agent/check/pass/{quoted(check_id)}", params=self._api.scope())
+        if answer.status == 200:
+            return
+        if not is_unknown_check(answer):
+            raise self._api.refusal(answer, f'renew the lease of "{lease.id}"')
+        found = await self._agent_service(lease.id)
+        if found is not None and found.meta.get(mapping.INCARNATION_KEY, lease.incarnation) != lease.incarnation:
+            raise Conflict(
+                f'"{lease.id}" was registered anew by another program; this registration is over', backend=self.url
+            )
+        raise LeaseLost(f'the registration "{lease.id}" is not at {self._api.origin} any more', backend=self.url)
+
+    async def deregister(self, service_id: str, *, incarnation: str | None = None) -> bool:
+        """Deregister from the agent; with Homeport's registry the condition on the incarnation is atomic."""
+        purpose = f'deregister "{service_id}"'
+        if incarnation is not None and await self._api.offers("incarnation"):
+            path = f"/v1/homeport/service/deregister/{quoted(service_id)}"
+            answer = await self._api.request(
+                "PUT", path, params={**self._api.scope(), "incarnation": incarnation}, purpose=purpose
+            )
+            return self._api.decode(_TRUTH, answer)
+        found = await self._agent_service(service_id)
+        if found is None or (incarnation is not None and found.meta.get(mapping.INCARNATION_KEY) != incarnation):
+            return False
+        answer = await self._api.send(
+            "PUT", f"/v1/agent/service/deregister/{quoted(service_id)}", params=self._api.scope()
+        )
+        if answer.status == 404:
+            return False
+        if answer.status != 200:
+            raise self._api.refusal(answer, purpose)
+        return True
+
+    async def advertised_address(self) -> str:
+        """The source address of this host towards the agent."""
+        return await self._api.local_address()
+
+    # HealthReporter
+
+    async def report(self, instance_id: str, check: str, status: Status, *, output: str = "") -> None:
+        """Set the status of a TTL check that was registered with the agent; "" is the only one of the instance.
+
+        Raises:
+            Refused: there is no such check, or it is one that the agent runs itself.
+            Unsupported: the status is ``maintenance``, which is no result of a check.
+        """
+        if status == "maintenance":
+            raise Unsupported(
+                "a check cannot report maintenance; report passing, warning or critical", backend=self.url
+            )
+        found = await self._find_check(instance_id, check)
+        answer = await self._api.send(
+            "PUT",
+            f"/v1/agent/check/update/{quoted(found.check_id)}",
+            params=self._api.scope(),
+            body=msgspec.json.encode(wire.CheckUpdate(status=status, output=output)),
+        )
+        if answer.status == 500 and "TTL" in answer.text:
+            raise Refused(
+                f'the check "{found.name}" of "{instance_id}" is run by the registry; only a TTL check can be set',
+                backend=self.url,
+                status=answer.status,
+            )
+        if answer.status != 200:
+            raise self._api.refusal(answer, f'set the check "{found.name}" of "{instance_id}"')
+
+    async def run_check(self, instance_id: str, check: str) -> CheckState:
+        """Run a check now.
+
+        Raises:
+            Unsupported: this is plain Consul, which runs checks by its own clock only.
+            Refused: there is no such check, or it cannot be run.
+        """
+        if not await self._api.offers("check-run"):
+            raise Unsupported("Consul cannot be asked to run a check; it runs each at its interval", backend=self.url)
+        found = await self._find_check(instance_id, check)
+        purpose = f'run the check "{found.name}" of "{instance_id}"'
+        answer = await self._api.request(
+            "PUT", f"/v1/homeport/check/run/{quoted(found.check_id)}", timeout=65.0, purpose=purpose
+        )
+        return self._api.decode(_CHECK_ROW, answer).state()
+
+    async def history(self, service: str, *, since: float) -> Sequence[CheckTransition]:
+        """The changes of status of all checks of a service.
+
+        Raises:
+            Unsupported: this is plain Consul, which keeps no history.
+        """
+        if not await self._api.offers("check-history"):
+            raise Unsupported("Consul keeps no history of checks; a Homeport registry does", backend=self.url)
+        params = {"service": service, "since": f"{since:.6f}"}
+        answer = await self._api.request(
+            "GET", "/v1/homeport/check/history", params=params, purpose="read the history of checks"
+        )
+        return [row.transition() for row in self._api.decode(_TRANSITION_ROWS, answer)]
+
+    async def checks(self, *, status: Status | None = None) -> Sequence[tuple[str, str, CheckState]]:
+        """Every check of a service as (service, instance id, state), or only those of one status."""
+        asked = "critical" if status == "maintenance" else status
+        if await self._api.offers("summary"):
+            params = {"status": asked} if asked else {}
+            answer = await self._api.request("GET", "/v1/homeport/checks", params=params, purpose="list checks")
+            rows = [(row.service, row.service_id, row.state()) for row in self._api.decode(_CHECK_ROWS, answer)]
+        else:
+            path = f"/v1/health/state/{asked or 'any'}"
+            answer = await self._api.request("GET", path, params=self._api.scope(), purpose="list checks")
+            found = self._api.decode(_CHECKS, answer)
+            rows = [(row.service_name, row.service_id, mapping.check_state(row)) for row in found]
+        return [row for row in rows if row[1] and (status is None or row[2].status == status)]
+
+    # what the above is made of
+
+    async def _observe(
+        self, service: str, datacenter: str, *, known: Cursor | None, block: bool, identify: bool = False
+    ) -> Observed:
+        """One query of ``health/service``; a blocking one waits for something newer than ``known``."""
+        params = self._api.scope(datacenter)
+        timeout = None
+        if block and known is not None:
+            wait = self._settings.wait
+            params |= {"index": str(known.position), "wait": f"{round(wait * 1000)}ms"}
+            # The server adds up to a sixteenth to the wait; what is silent for longer than that is dead.
+            timeout = wait + wait / 16 + self._settings.timeout
+        if identify:
+            await self._api.identify()
+        answer = await self._api.request(
+            "GET", f"/v1/health/service/{quoted(service)}", params=params, timeout=timeout, purpose=f'read "{service}"'
+        )
+        entries = self._api.decode(_ENTRIES, answer)
+        if not entries and answer.headers.get("x-consul-results-filtered-by-acls") == "true":
+            raise PermissionDenied(f'the token may not read "{service}" at {answer.origin}', backend=self.url)
+        try:
+            cursor = mapping.cursor(answer.headers.get("x-consul-index"), self._api.store_of(answer))
+            return Observed(instances=mapping.instances(entries), cursor=cursor, reset=mapping.is_reset(known, cursor))
+        except InvalidAnswer as error:
+            raise InvalidAnswer(f"{answer.origin}: {error}", backend=self.url) from error
+
+    async def _agent_service(self, service_id: str) -> wire.AgentService | None:
+        """A service as its agent has it, None when it has none of that id."""
+        answer = await self._api.send("GET", f"/v1/agent/service/{quoted(service_id)}", params=self._api.scope())
+        if answer.status == 404 and "service" in answer.text.lower():
+            return None
+        if answer.status != 200:
+            raise self._api.refusal(answer, f'read the registration "{service_id}"')
+        return self._api.decode(_AGENT_SERVICE, answer)
+
+    async def _find_check(self, instance_id: str, check: str) -> wire.HealthCheck:
+        answer = await self._api.request("GET", "/v1/agent/checks", params=self._api.scope(), purpose="list checks")
+        checks = list(self._api.decode(_AGENT_CHECKS, answer).values())
+        found = mapping.find_check(checks, instance_id, check)
+        if found is None:
+            own = ", ".join(f'"{one.name}"' for one in checks if one.service_id == instance_id)
+            asked = f'check "{check}"' if check else "single TTL check"
+            there = f"it has {own}" if own else "the registry's agent knows no check of it"
+            raise Refused(f'"{instance_id}" has no {asked}; {there}', backend=self.url, status=404)
+        return found

@@ -1,0 +1,196 @@
+"""How to reach a Consul agent or a Homeport registry: from a URL and the environment.
+
+A parameter of the URL wins over a variable of the environment. The variables of ``consul://`` are those of Consul's
+own command line (https://developer.hashicorp.com/consul/commands#environment-variables); those of ``homeport://``
+begin with ``HOMEPORT_``.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from homeport.connections.backend_url import BackendURL, HostPort, parse_backend_url, parse_host_port, truth
+from homeport.connections.tls import TLS
+from homeport.connections.token import FileToken, FixedToken, Token, VariableToken
+from homeport.errors import SettingsError
+
+DEFAULT_PORT = 8500
+LONGEST_WAIT = 600.0
+"""What Consul cuts ``wait`` to (https://developer.hashicorp.com/consul/api-docs/features/blocking)."""
+
+PARAMETERS = (
+    "dc", "namespace", "partition", "token", "token_file", "token_env", "scheme", "ca_file", "ca_path", "cert_file",
+    "key_file", "verify", "server_name", "timeout", "connect_timeout", "wait",
+)  # fmt: skip
+
+_VARIABLES = {
+    "consul": {
+        "dc": "CONSUL_DATACENTER",
+        "namespace": "CONSUL_NAMESPACE",
+        "partition": "CONSUL_PARTITION",
+        "token": "CONSUL_HTTP_TOKEN",
+        "token_file": "CONSUL_HTTP_TOKEN_FILE",
+        "ca_file": "CONSUL_CACERT",
+        "ca_path": "CONSUL_CAPATH",
+        "cert_file": "CONSUL_CLIENT_CERT",
+        "key_file": "CONSUL_CLIENT_KEY",
+        "server_name": "CONSUL_TLS_SERVER_NAME",
+        "verify": "CONSUL_HTTP_SSL_VERIFY",
+    },
+    "homeport": {
+        "dc": "HOMEPORT_DATACENTER",
+        "token": "HOMEPORT_TOKEN",
+        "token_file": "HOMEPORT_TOKEN_FILE",
+        "ca_file": "HOMEPORT_CACERT",
+        "ca_path": "HOMEPORT_CAPATH",
+        "cert_file": "HOMEPORT_CLIENT_CERT",
+        "key_file": "HOMEPORT_CLIENT_KEY",
+        "server_name": "HOMEPORT_TLS_SERVER_NAME",
+        "verify": "HOMEPORT_TLS_VERIFY",
+    },
+}
+_TOKEN_SOURCES = ("token", "token_file", "token_env")
+_TLS_PARAMETERS = ("ca_file", "ca_path", "cert_file", "key_file", "server_name")
+
+
+class ConsulSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where and how. ``tls`` None is plain HTTP; ``wait`` is how long one blocking query may last.
+
+    ``token`` is a source, not a secret, so that a representation of these settings shows none; ``basic_auth`` is
+    ``user:password`` for a proxy in front of the agent.
+    """
+
+    scheme: str = "consul"
+    addresses: tuple[HostPort, ...] = (HostPort("127.0.0.1", DEFAULT_PORT),)
+    datacenter: str = ""
+    namespace: str = ""
+    partition: str = ""
+    token: Token = FixedToken()
+    basic_auth: str = ""
+    tls: TLS | None = None
+    timeout: float = 10.0
+    connect_timeout: float = 5.0
+    wait: float = 55.0
+
+    def __repr__(self) -> str:
+        return f"ConsulSettings({self.url!r})"
+
+    @property
+    def url(self) -> str:
+        """The URL for people and for logs: no credentials, no options but the datacenter."""
+        datacenter = f"?dc={self.datacenter}" if self.datacenter else ""
+        return f"{self.scheme}://{','.join(map(str, self.addresses))}{datacenter}"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers that every request carries, the token aside."""
+        if not self.basic_auth:
+            return {}
+        return {"Authorization": f"Basic {base64.b64encode(self.basic_auth.encode()).decode()}"}
+
+    @classmethod
+    def from_url(cls, url: str, environ: Mapping[str, str]) -> ConsulSettings:
+        """Settings from a URL such as ``consul://host:8500?dc=dc1&token_file=PATH``, completed from the environment.
+
+        Raises:
+            SettingsError: a part cannot be read, is unknown, or contradicts another.
+        """
+        parsed = parse_backend_url(url, default_port=DEFAULT_PORT)
+        parsed.only(PARAMETERS)
+        if parsed.path:
+            raise SettingsError(f"{parsed}: a {parsed.scheme} backend has no path; leave {parsed.path} out")
+        address_given = bool(url.partition("://")[2].partition("?")[0].strip("/"))
+        addresses, secure = parsed.addresses, None
+        if parsed.scheme == "consul" and not address_given:
+            addresses, secure = _from_address_variable(environ)
+        options = _options(parsed, environ)
+        return cls(
+            scheme=parsed.scheme,
+            addresses=addresses,
+            datacenter=options.get("dc", ""),
+            namespace=options.get("namespace", ""),
+            partition=options.get("partition", ""),
+            token=_token(parsed, options, environ),
+            basic_auth=environ.get("CONSUL_HTTP_AUTH", "") if parsed.scheme == "consul" else "",
+            tls=_tls(parsed, options, environ, secure=secure),
+            timeout=parsed.seconds("timeout") or 10.0,
+            connect_timeout=parsed.seconds("connect_timeout") or 5.0,
+            wait=_wait(parsed),
+        )
+
+
+def _options(url: BackendURL, environ: Mapping[str, str]) -> dict[str, str]:
+    """What the environment says, overridden by what the URL says."""
+    variables = _VARIABLES[url.scheme]
+    options = {name: environ[variable] for name, variable in variables.items() if environ.get(variable)}
+    if any(name in url.parameters for name in _TOKEN_SOURCES):
+        for name in _TOKEN_SOURCES:
+            options.pop(name, None)
+    return {**options, **url.parameters}
+
+
+def _from_address_variable(environ: Mapping[str, str]) -> tuple[tuple[HostPort, ...], bool | None]:
+    """``CONSUL_HTTP_ADDR``, which may be ``host:port`` or carry ``http://`` or ``https://``."""
+    text = environ.get("CONSUL_HTTP_ADDR", "").strip()
+    if not text:
+        return (HostPort("127.0.0.1", DEFAULT_PORT),), None
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        scheme, rest = "", text
+    if scheme == "unix":
+        raise SettingsError("CONSUL_HTTP_ADDR names a unix socket, which is not supported; give host:port")
+    if scheme not in ("", "http", "https", "tcp"):
+        raise SettingsError(
+            f"CONSUL_HTTP_ADDR begins with {scheme}://; give host:port, http://host:port or https://host:port"
+        )
+    try:
+        address = parse_host_port(rest.rstrip("/"), default_port=DEFAULT_PORT)
+    except SettingsError as error:
+        raise SettingsError(f"CONSUL_HTTP_ADDR: {error}") from None
+    return (address,), {"http": False, "https": True}.get(scheme)
+
+
+def _token(url: BackendURL, options: Mapping[str, str], environ: Mapping[str, str]) -> Token:
+    given = [name for name in _TOKEN_SOURCES if url.parameters.get(name)]
+    if len(given) > 1:
+        raise SettingsError(f"{url}: {' and '.join(given)} are both given; one of them is enough")
+    # Consul's own client prefers the file when both variables are set.
+    if path := options.get("token_file"):
+        return FileToken(Path(path).expanduser())
+    if name := options.get("token_env"):
+        return VariableToken(name, environ)
+    return FixedToken(options.get("token", ""))
+
+
+def _tls(url: BackendURL, options: Mapping[str, str], environ: Mapping[str, str], *, secure: bool | None) -> TLS | None:
+    scheme = url.parameters.get("scheme")
+    if scheme not in (None, "http", "https"):
+        raise SettingsError(f'{url}: scheme is "{scheme}"; give http or https')
+    asked_in_url = [name for name in _TLS_PARAMETERS if url.parameters.get(name)]
+    if scheme == "http" and asked_in_url:
+        raise SettingsError(f"{url}: {asked_in_url[0]} is given, but scheme=http speaks no TLS; leave one of them out")
+    if scheme is not None:
+        secure = scheme == "https"
+    elif asked_in_url:
+        secure = True
+    elif secure is None:
+        variable = "CONSUL_HTTP_SSL" if url.scheme == "consul" else "HOMEPORT_TLS"
+        secure = truth(environ[variable], place=variable) if environ.get(variable) else False
+    if not secure:
+        return None
+    verify = options.get("verify")
+    return TLS(
+        **{name: options.get(name, "") for name in _TLS_PARAMETERS},
+        verify=True if verify is None else truth(verify, place=f"{url}: verify"),
+    )
+
+
+def _wait(url: BackendURL) -> float:
+    wait = url.seconds("wait") or 55.0
+    if not 1.0 <= wait <= LONGEST_WAIT:
+        raise SettingsError(f"{url}: wait is {wait:g} s; it must lie between 1 and {LONGEST_WAIT:g}")
+    return wait

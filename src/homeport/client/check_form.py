@@ -1,0 +1,105 @@
+"""A health check as people write it in a dictionary or a file: ``{"http": URL, "interval": "10s"}``."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from homeport.connections.near_miss import did_you_mean
+from homeport.errors import InvalidValue
+from homeport.model import AliasCheck, Check, GRPCCheck, HealthCheck, HTTPCheck, ScriptCheck, TCPCheck, TTLCheck
+from homeport.wire.durations import DurationError, parse_duration
+
+
+def health_check(form: Check | Mapping[str, object]) -> HealthCheck:
+    """The check that ``form`` means; a check is returned as it is.
+
+    The form has one of ``http``, ``tcp``, ``grpc``, ``script``, ``ttl`` and ``alias``, and any field of that kind of
+    check by its name; durations are numbers of seconds or texts such as ``"10s"``.
+
+    Raises:
+        InvalidValue: it has none or several of these, a field that the kind does not have, or a value that cannot be
+        right.
+    """
+    if isinstance(form, HealthCheck):
+        return form
+    if not isinstance(form, Mapping):
+        raise InvalidValue(f"{form!r} is no health check; give an HTTPCheck, a TCPCheck, … or a dictionary")
+    kinds = [name for name in _KINDS if name in form]
+    if len(kinds) != 1:
+        said = f"has {' and '.join(kinds)}" if kinds else "says not what to check"
+        raise InvalidValue(f"a health check {said}; give one of {', '.join(_KINDS)}")
+    kind, make, subject = kinds[0], *_KINDS[kinds[0]]
+    known = [name for name in make.__struct_fields__ if name != subject]
+    fields: dict[str, Any] = {subject: _subject(kind, form[kind])}
+    for name, value in form.items():
+        if name == kind:
+            continue
+        if name not in known:
+            raise InvalidValue(f'a health check by {kind} has no "{name}"{did_you_mean(name, known)}')
+        fields[name] = _READERS.get(name, _as_it_is)(name, value)
+    check: HealthCheck = make(**fields)
+    return check
+
+
+_KINDS: dict[str, tuple[Any, str]] = {
+    "http": (HTTPCheck, "url"),
+    "tcp": (TCPCheck, "target"),
+    "grpc": (GRPCCheck, "target"),
+    "script": (ScriptCheck, "command"),
+    "ttl": (TTLCheck, "ttl"),
+    "alias": (AliasCheck, "service"),
+}
+
+
+def duration(name: str, value: object) -> float:
+    """Seconds from a number or a text such as ``"1m30s"``.
+
+    Raises:
+        InvalidValue: it is neither.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, str):
+        try:
+            return parse_duration(value)
+        except DurationError as error:
+            raise InvalidValue(f'the {name} of a health check is "{value}"; write for example "10s"') from error
+    raise InvalidValue(f'the {name} of a health check is {value!r}; give a number of seconds, or a text such as "10s"')
+
+
+def _subject(kind: str, value: object) -> object:
+    if kind == "ttl":
+        return duration("ttl", value)
+    if kind == "script":
+        if isinstance(value, str):
+            return tuple(shlex.split(value)) if "\n" not in value.strip() else ("/bin/sh", "-c", value)
+        if isinstance(value, list | tuple) and all(isinstance(part, str) for part in value):
+            return tuple(value)
+        raise InvalidValue("the script of a health check must be a command line or a list of texts")
+    if not isinstance(value, str) or not value:
+        raise InvalidValue(f"the {kind} of a health check must be a text")
+    return value
+
+
+def _headers(name: str, value: object) -> dict[str, tuple[str, ...]]:
+    if not isinstance(value, Mapping):
+        raise InvalidValue(f"the {name} of a health check must be a mapping of names to texts")
+    return {str(key): (one,) if isinstance(one, str) else tuple(map(str, one)) for key, one in value.items()}
+
+
+def _optional_duration(name: str, value: object) -> float | None:
+    return None if value is None else duration(name, value)
+
+
+def _as_it_is(_name: str, value: object) -> object:
+    return value
+
+
+_READERS: dict[str, Callable[[str, object], object]] = {
+    "interval": duration,
+    "timeout": duration,
+    "deregister_after": _optional_duration,
+    "headers": _headers,
+}

@@ -1,0 +1,38 @@
+"""Waiting for what a watch delivers."""
+
+import asyncio
+from collections.abc import Callable
+
+from homeport.client.watch import Watch
+from homeport.model import Snapshot
+
+PATIENCE = 40.0
+
+
+async def until(watch: Watch, condition: Callable[[Snapshot], bool], *, timeout: float = PATIENCE) -> Snapshot:
+    """The first snapshot, from the current one on, that fulfils the condition; TimeoutError says what came instead."""
+    seen: list[str] = []
+    try:
+        async with asyncio.timeout(timeout):
+            async for snapshot in watch:
+                seen.append(f"{snapshot.revision}: {ids(snapshot)} {snapshot.reason}")
+                if condition(snapshot):
+                    return snapshot
+    except TimeoutError:
+        raise TimeoutError(f"it did not come within {timeout:g} s; there came {seen[-10:]}") from None
+    raise AssertionError("the watch was closed")
+
+
+def ids(snapshot: Snapshot) -> list[str]:
+    """The ids of the instances."""
+    return [one.id for one in snapshot]
+
+
+def stale(snapshot: Snapshot) -> bool:
+    """Whether it is stale."""
+    return snapshot.stale
+
+
+def fresh(snapshot: Snapshot) -> bool:
+    """Whether it is confirmed."""
+    return not snapshot.stale

@@ -1,0 +1,341 @@
+"""The HTTP connection against small real servers: failover, TLS, limits, and what it leaves behind."""
+
+import asyncio
+import socket
+import ssl
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from homeport.connections.backend_url import HostPort
+from homeport.connections.http import HTTPConnection
+from homeport.connections.tls import TLS
+from homeport.connections.token import FileToken, FixedToken
+from homeport.errors import BackendUnavailable, InvalidAnswer, SettingsError
+from tests.integration.client.certificates import Authority
+from tests.servers.ports import LOOPBACK, PortLease
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@asynccontextmanager
+async def serving(handler: Handler, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[HostPort]:
+    """A server whose every request goes to ``handler``."""
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", handler)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, LOOPBACK, 0, ssl_context=tls)
+    await site.start()
+    try:
+        yield HostPort(LOOPBACK, runner.addresses[0][1])
+    finally:
+        await runner.cleanup()
+
+
+def connection(*addresses: HostPort, **options: object) -> HTTPConnection:
+    return HTTPConnection(addresses, system="registry", advice="Start one.", backend="x://", **options)  # type: ignore[arg-type]
+
+
+async def hello(request: web.Request) -> web.Response:
+    return web.Response(text=f"hello {request.method} {request.raw_path}")
+
+
+async def test_a_request_is_answered_whatever_the_status() -> None:
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(status=404, text=await request.text(), headers={"X-Some-Thing": "7"})
+
+    async with serving(handler) as address, connection(address) as http:
+        answer = await http.request("PUT", "/a%2Fb", params={"x": "1 2"}, body=b"body")
+        assert (answer.status, answer.body, answer.text) == (404, b"body", "body")
+        assert answer.headers["x-some-thing"] == "7"
+        assert answer.origin == f"http://{address}"
+
+
+async def test_paths_arrive_as_they_are_given() -> None:
+    async with serving(hello) as address, connection(address) as http:
+        answer = await http.request("GET", "/v1/x/a%2Fb%20c", params={"p": "1&2"})
+        assert answer.text == "hello GET /v1/x/a%2Fb%20c?p=1%262"
+
+
+async def test_the_token_is_sent_and_follows_its_file(tmp_path: Path) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(text=request.headers.get("X-Token", "none"))
+
+    path = tmp_path / "token"
+    path.write_text("one")
+    async with serving(handler) as address:
+        token = FileToken(path, look_interval=0.0)
+        async with connection(address, token=token, token_header="X-Token") as http:
+            assert (await http.request("GET", "/")).text == "one"
+            path.write_text("second")
+            assert (await http.request("GET", "/")).text == "second"
+        async with connection(address, token=FixedToken(), token_header="X-Token") as http:
+            assert (await http.request("GET", "/")).text == "none"
+
+
+async def test_the_next_address_is_asked_when_nobody_accepts() -> None:
+    with PortLease() as lease:
+        nobody = HostPort(LOOPBACK, lease.ports[0])
+        async with serving(hello) as address, connection(nobody, address) as http:
+            for _ in range(3):
+                assert (await http.request("PUT", "/", repeatable=False)).origin == f"http://{address}"
+            assert http.origin == f"http://{address}"  # and it is asked first from now on
+
+
+async def test_a_request_that_may_have_arrived_is_repeated_only_if_it_may_be() -> None:
+    asked: list[str] = []
+
+    async def breaking(request: web.Request) -> web.Response:
+        asked.append("breaking")
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    async with serving(breaking) as one, serving(hello) as other:
+        async with connection(one, other) as http:
+            assert (await http.request("POST", "/", repeatable=True)).origin == f"http://{other}"
+        async with connection(one, other) as http:
+            with pytest.raises(BackendUnavailable, match=r"the registry at http://127.* failed \(connection"):
+                await http.request("POST", "/", repeatable=False)
+    assert len(asked) == 2
+
+
+async def test_a_gateway_that_reaches_nobody_is_passed_over_if_there_is_another_address() -> None:
+    async def gateway(_request: web.Request) -> web.Response:
+        return web.Response(status=503)
+
+    async with serving(gateway) as one, serving(hello) as other:
+        async with connection(one, other) as http:
+            assert (await http.request("GET", "/")).status == 200
+        async with connection(one) as http:
+            assert (await http.request("GET", "/")).status == 503
+        async with connection(one, one) as http:
+            with pytest.raises(BackendUnavailable, match="HTTP 503"):
+                await http.request("GET", "/")
+
+
+async def test_silence_ends_in_time() -> None:
+    async def silent(_request: web.Request) -> web.Response:
+        await asyncio.sleep(30)
+        return web.Response()
+
+    async with serving(silent) as address, connection(address, timeout=0.2) as http:
+        with pytest.raises(BackendUnavailable, match=r"failed \(no answer within 0.2 s\); try again"):
+            await http.request("GET", "/")
+        with pytest.raises(BackendUnavailable, match=r"no answer within 0.1 s"):
+            await http.request("GET", "/", timeout=0.1)
+
+
+async def test_an_answer_that_trickles_ends_in_time_too() -> None:
+    async def trickling(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(1000):
+            await response.write(b" ")
+            await asyncio.sleep(0.02)
+        return response
+
+    async with serving(trickling) as address, connection(address, timeout=0.3) as http:
+        with pytest.raises(BackendUnavailable, match=r"no answer within 0.3 s"):
+            await http.request("GET", "/")
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+async def test_an_answer_is_bounded(compressed: bool) -> None:
+    async def large(_request: web.Request) -> web.Response:
+        response = web.Response(body=b"x" * 2_000_000)
+        if compressed:
+            response.enable_compression(web.ContentCoding.gzip)
+        return response
+
+    async with serving(large) as address:
+        async with connection(address, answer_limit_bytes=1_000_000) as http:
+            with pytest.raises(InvalidAnswer, match="answers with more than 1000000 bytes; the answer was not read"):
+                await http.request("GET", "/")
+        async with connection(address) as http:
+            assert len((await http.request("GET", "/")).body) == 2_000_000
+
+
+async def test_redirects_are_not_followed_and_cookies_not_kept() -> None:
+    seen: list[str | None] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        seen.append(request.headers.get("Cookie"))
+        response = web.Response(status=302, headers={"Location": "/elsewhere"})
+        response.set_cookie("a", "b")
+        return response
+
+    async with serving(handler) as address, connection(address) as http:
+        assert (await http.request("GET", "/")).status == 302
+        assert (await http.request("GET", "/")).status == 302
+    assert seen == [None, None]
+
+
+async def test_a_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    async with serving(hello) as address, connection(address) as http:
+        assert (await http.request("GET", "/")).status == 200
+
+
+async def test_many_long_polls_do_not_starve_a_write() -> None:
+    release = asyncio.Event()
+    waiting: list[web.Request] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        if request.path == "/poll":
+            waiting.append(request)
+            await release.wait()
+        return web.Response()
+
+    async with serving(handler) as address, connection(address) as http:
+        polls = [asyncio.create_task(http.request("GET", "/poll")) for _ in range(150)]
+        async with asyncio.timeout(10):
+            while len(waiting) < 100:  # noqa: ASYNC110 - nobody announces it
+                await asyncio.sleep(0.01)
+        assert (await http.request("PUT", "/", timeout=5.0)).status == 200
+        release.set()
+        await asyncio.gather(*polls)
+
+
+def open_sockets() -> set[str]:
+    """The sockets of this process, by their inode."""
+    found = set()
+    for descriptor in Path("/proc/self/fd").iterdir():
+        try:
+            target = str(descriptor.readlink())
+        except FileNotFoundError:
+            continue
+        if target.startswith("socket:"):
+            found.add(target)
+    return found
+
+
+async def test_closing_leaves_no_socket_and_no_task() -> None:
+    async with serving(hello) as address:
+        before_tasks = asyncio.all_tasks()
+        http = connection(address)
+        before = open_sockets()
+        await asyncio.gather(*(http.request("GET", "/") for _ in range(5)))
+        assert len(open_sockets()) > len(before)
+        await http.aclose()
+        await http.aclose()
+        async with asyncio.timeout(5):
+            # The server's sides end too; nobody announces it.
+            while open_sockets() - before or asyncio.all_tasks() - before_tasks:  # noqa: ASYNC110 - see above
+                await asyncio.sleep(0.01)
+        with pytest.raises(BackendUnavailable, match="was closed"):
+            await http.request("GET", "/")
+
+
+async def test_closing_leaves_no_socket_when_the_other_side_of_tls_does_not_read(authority: Authority) -> None:
+    with socket.create_server((LOOPBACK, 0)) as listener:
+        accepted: list[ssl.SSLSocket] = []
+
+        def accept() -> None:
+            plain, _ = listener.accept()
+            accepted.append(server_side(authority).wrap_socket(plain, server_side=True))
+
+        accepting = threading.Thread(target=accept)
+        accepting.start()
+        before = open_sockets()
+        address = HostPort(LOOPBACK, listener.getsockname()[1])
+        http = connection(address, tls=TLS(ca_file=str(authority.certificate)))
+        poll = asyncio.create_task(http.request("GET", "/"))
+        await asyncio.to_thread(accepting.join)
+        await asyncio.sleep(0.1)
+        poll.cancel()
+        await asyncio.wait([poll])
+        await http.aclose()
+        assert len(open_sockets() - before) == 1  # the other side's own
+        accepted[0].close()
+
+
+async def test_the_local_address_is_that_towards_the_system() -> None:
+    assert await connection(HostPort("127.0.0.1", 1)).local_address() == "127.0.0.1"
+    assert await connection(HostPort("localhost", 1)).local_address() in ("127.0.0.1", "::1")
+    with pytest.raises(BackendUnavailable, match="its name cannot be resolved"):
+        await connection(HostPort("does-not-exist.invalid", 1)).local_address()
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+def server_side(authority: Authority, *, client_certificates: bool = False) -> ssl.SSLContext:
+    certificate, key = authority.issue("server.test")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(authority.certificate))
+    context.load_cert_chain(certificate, key)
+    if client_certificates:
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+async def test_tls_with_an_authority_of_one_s_own(authority: Authority) -> None:
+    ca_file = str(authority.certificate)
+    async with serving(hello, tls=server_side(authority)) as address:
+        async with connection(address, tls=TLS(ca_file=ca_file)) as http:
+            assert (await http.request("GET", "/")).origin == f"https://{address}"
+        async with connection(address, tls=TLS(ca_file=ca_file, server_name="server.test")) as http:
+            assert (await http.request("GET", "/")).status == 200
+        async with connection(address, tls=TLS(verify=False)) as http:
+            assert (await http.request("GET", "/")).status == 200
+
+
+async def test_a_certificate_that_is_not_trusted_is_explained(authority: Authority) -> None:
+    async with serving(hello, tls=server_side(authority)) as address:
+        async with connection(address, tls=TLS()) as http:
+            with pytest.raises(BackendUnavailable) as caught:
+                await http.request("GET", "/")
+            assert "its certificate is not accepted: " in str(caught.value)
+            assert isinstance(caught.value.__cause__, ssl.SSLError)
+        other = TLS(ca_file=str(authority.certificate), server_name="other.test")
+        async with connection(address, tls=other) as http:
+            with pytest.raises(BackendUnavailable, match=r"certificate is not accepted: .*other\.test"):
+                await http.request("GET", "/")
+
+
+async def test_a_client_certificate_is_shown(authority: Authority) -> None:
+    certificate, key = authority.issue("client")
+    ca_file = str(authority.certificate)
+    async with serving(hello, tls=server_side(authority, client_certificates=True)) as address:
+        shown = TLS(ca_file=ca_file, cert_file=str(certificate), key_file=str(key))
+        async with connection(address, tls=shown) as http:
+            assert (await http.request("GET", "/")).status == 200
+        async with connection(address, tls=TLS(ca_file=ca_file)) as http:
+            with pytest.raises(BackendUnavailable):
+                await http.request("GET", "/")
+
+
+async def test_http_and_https_mixed_up_are_explained(authority: Authority) -> None:
+    async with serving(hello) as address, connection(address, tls=TLS(verify=False)) as http:
+        with pytest.raises(BackendUnavailable, match=r"TLS failed: .*\(is it an http address\?\)"):
+            await http.request("GET", "/")
+    async with serving(hello, tls=server_side(authority)) as address, connection(address) as http:
+        with pytest.raises((BackendUnavailable, InvalidAnswer)):
+            await http.request("GET", "/")
+
+
+async def test_files_that_cannot_be_used_are_named(authority: Authority, tmp_path: Path) -> None:
+    certificate, key = authority.issue("mixed-up")
+    encrypted = tmp_path / "encrypted.pem"
+    encrypted.write_text("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n")
+    wrong = {
+        "the CA certificates in /does/not/exist cannot be used": TLS(ca_file="/does/not/exist"),
+        f"the CA certificates in {key} cannot be used": TLS(ca_file=str(key)),
+        f"the client certificate in {key} cannot be used": TLS(cert_file=str(key)),
+        f"the client certificate in {certificate} and {encrypted} cannot be used": TLS(
+            cert_file=str(certificate), key_file=str(encrypted)
+        ),
+        f"the client key {key} is given without a certificate; give cert_file too": TLS(key_file=str(key)),
+    }
+    for text, tls in wrong.items():
+        async with connection(HostPort(LOOPBACK, 1), tls=tls) as http:
+            with pytest.raises(SettingsError) as caught:
+                await http.request("GET", "/")
+            assert text in str(caught.value)
