@@ -1,0 +1,53 @@
+"""`status` and `test-connection` on real registries."""
+
+from homeport import __version__
+from tests.e2e.cli.command_line import CommandLine
+from tests.e2e.cli.conftest import Registry
+from tests.servers.api import call
+from tests.servers.consul import ConsulServer
+from tests.servers.factory import HomeportFactory
+
+
+def test_status_counts(homeport_factory: HomeportFactory, cli: CommandLine) -> None:
+    server = homeport_factory(dev=True)
+    cli.environment["HOMEPORT_BACKEND"] = server.backend_url
+    for number, status in enumerate(("passing", "critical"), 1):
+        body = {"Name": "api", "ID": f"api-{number}", "Port": 1, "Check": {"TTL": "1h", "Status": status}}
+        call(server.url, "PUT", "/v1/agent/service/register", body)
+    facts = cli("status", "--format", "json").json
+    expected = {
+        "backend": server.backend_url, "product": "homeport", "version": __version__, "datacenter": "dc1",
+        "services": 1, "instances": 2, "passing": 1,
+    }  # fmt: skip
+    assert expected.items() <= facts.items()
+    assert "health" not in facts
+    lines = cli("status").out.splitlines()
+    assert f"backend     {server.backend_url}" in lines
+    assert "passing     1" in lines
+
+
+def test_status_in_detail(both: CommandLine, registry: Registry, name: str) -> None:
+    body = {"Name": name, "ID": name, "Port": 1, "Check": {"TTL": "1h", "Status": "warning"}}
+    call(registry.url, "PUT", "/v1/agent/service/register", body)
+    (row,) = [row for row in both("status", "--detailed", "--format", "json").json["health"] if row["service"] == name]
+    assert (row["status"], row["instances"], row["warning"]) == ("warning", 1, 1)
+    lines = both("status", "--detailed").out.splitlines()
+    assert [line.split()[:3] for line in lines if line.startswith(name)] == [[name, "warning", "1"]]
+
+
+def test_status_of_consul(consuls: CommandLine, consul: ConsulServer, name: str) -> None:
+    call(consul.url, "PUT", "/v1/agent/service/register", {"Name": name, "ID": name, "Port": 1})
+    facts = consuls("status", "--format", "ndjson").ndjson[0]
+    assert (facts["product"], facts["node"]) == ("consul", consul.node)
+    assert facts["services"] >= 2  # itself and this one
+    assert facts["instances"] >= facts["passing"] >= 1
+
+
+def test_a_connection(both: CommandLine, registry: Registry) -> None:
+    outcome = both("test-connection")
+    assert outcome.code == 0
+    assert outcome.out.startswith("reached ")
+    assert f" at {registry.backend_url} in " in outcome.out
+    facts = both("test-connection", "--format", "json").json
+    assert (facts["backend"], facts["reachable"]) == (registry.backend_url, True)
+    assert facts["milliseconds"] > 0
