@@ -1,0 +1,1 @@
+"""What Homeport costs, measured beside a real, durable Consul in one run: `make bench`."""

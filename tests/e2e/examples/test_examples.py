@@ -1,0 +1,156 @@
+"""The examples of the documentation, run as a reader would run them, on a real registry."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers.homeport import HomeportServer
+from tests.servers.process import clean_environment, wait_until
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+TIMEOUT = 30
+
+
+def run(name: str, backend: str) -> str:
+    """Run an example to its end; its output."""
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / name)],
+        env=clean_environment({"HOMEPORT_BACKEND": backend}),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def billing(homeport: HomeportServer) -> Iterator[HomeportServer]:
+    """A registry with two instances of billing, at a server that answers."""
+    program = "import http.server as s; h = s.ThreadingHTTPServer(('127.0.0.1', 0), s.SimpleHTTPRequestHandler);"
+    program += "print(h.server_port, flush=True); h.serve_forever()"
+    web = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=EXAMPLES
+    )
+    assert web.stdout is not None
+    port = int(web.stdout.readline())
+    for number in (1, 2):
+        body = {
+            "ID": f"billing-{number}", "Name": "billing", "Address": "127.0.0.1", "Port": port,
+            "Tags": ["eu"], "Meta": {"version": f"2.{number}.0"},
+        }  # fmt: skip
+        homeport.request("PUT", "/v1/agent/service/register", body)
+    yield homeport
+    for entry in homeport.request("GET", "/v1/health/service/billing"):
+        homeport.request("PUT", f"/v1/agent/service/deregister/{entry['Service']['ID']}")
+    web.kill()
+    web.wait()
+    web.stdout.close()
+
+
+def test_register(homeport: HomeportServer) -> None:
+    process = subprocess.Popen(
+        [sys.executable, str(EXAMPLES / "register.py")],
+        env=clean_environment({"HOMEPORT_BACKEND": homeport.backend_url}),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("registered api")
+
+    def passing() -> bool:
+        entries = homeport.request("GET", "/v1/health/service/api?passing=1&tag=warm")
+        return bool(entries) and entries[0]["Service"]["Meta"]["version"] == "2.1.0"
+
+    wait_until(passing, timeout=TIMEOUT, what="the registration with its new tag, passing its check")
+    out, _ = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 0
+    assert out == "deregistered\n"
+    assert homeport.request("GET", "/v1/health/service/api") == []
+
+
+def test_find(billing: HomeportServer) -> None:
+    lines = run("find.py", billing.backend_url).splitlines()
+    assert [line.split()[0] for line in lines[:2]] == ["billing-1", "billing-2"]
+    assert lines[2].startswith("call http://127.0.0.1:")
+    assert lines[3].startswith('refused: "nobody" has no instances')
+
+
+def test_follow(billing: HomeportServer) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-u", str(EXAMPLES / "follow.py")],
+        env=clean_environment({"HOMEPORT_BACKEND": billing.backend_url}),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "2 of 2 instances pass (confirmed)\n"
+    for number in (1, 2):
+        billing.request("PUT", f"/v1/agent/service/deregister/billing-{number}")
+    out, _ = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 0
+    assert out.splitlines()[-1] == "0 of 0 instances pass (confirmed)"
+
+
+def test_call_spreads_the_calls(billing: HomeportServer) -> None:
+    lines = run("call.py", billing.backend_url).splitlines()
+    assert sorted(lines) == ["billing-1 answered 200"] * 2 + ["billing-2 answered 200"] * 2
+
+
+def test_py_consul(homeport: HomeportServer) -> None:
+    assert run("py_consul.py", homeport.backend_url) == "legacy-1 at 127.0.0.1:9000\n2 instances\n"
+
+
+def test_the_settings_file_is_obeyed(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [
+            sys.executable, "-m", "homeport", "serve", "--config", str(EXAMPLES / "homeport.yaml"),
+            "--http", "127.0.0.1:0", "--data-dir", str(tmp_path / "data"),
+        ],
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        ready = process.stdout.readline()
+        assert ready.startswith("homeport ready http=127.0.0.1:"), process.communicate(timeout=TIMEOUT)[1]
+        backend = f"homeport://{ready.split('http=')[1].strip()}"
+        environment = clean_environment({"HOMEPORT_BACKEND": backend})
+        homeport = [sys.executable, "-m", "homeport"]
+        register = [*homeport, "register", "billing", "--address", "127.0.0.1", "--port", backend.rpartition(":")[2]]
+        subprocess.run(register, env=environment, check=True, capture_output=True, timeout=TIMEOUT)
+
+        def checked() -> bool:
+            listing = [*homeport, "health-list", "--format", "json"]
+            out = subprocess.run(listing, env=environment, check=True, capture_output=True, timeout=TIMEOUT).stdout
+            passing = {check["name"] for check in json.loads(out) if check["status"] == "passing"}
+            return {"Port", "Disk space"} <= passing
+
+        wait_until(checked, timeout=TIMEOUT, what="both checks of the file, passing")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 0
+
+
+def test_the_demo_keeps_its_promises() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "examples.demo.run"],
+        cwd=EXAMPLES.parent,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Every promise was kept." in done.stdout
