@@ -16,16 +16,32 @@ from importlib import import_module
 TYPE_CHECKING = False  # type checkers take it for true; importing typing would cost most of the import of this package
 if TYPE_CHECKING:
     from .backends.opening import open_backend
+    from .balancing.ejection import EjectionSettings
+    from .client.cache import CacheStatistics
     from .client.call import Call
+    from .client.configured import (
+        ConfiguredDiscovery,
+        configured,
+    )
     from .client.discovery import Discovery
     from .client.keeper import Standing
     from .client.registration import Registration
-    from .client.settings import ClientSettings
+    from .client.resilience.settings import (
+        CircuitSettings,
+        RetrySettings,
+    )
+    from .client.settings import (
+        CacheSettings,
+        ClientSettings,
+        FallbackSettings,
+    )
     from .client.watch import Watch
     from .errors import (
         BackendError,
         BackendUnavailable,
+        CircuitOpen,
         Conflict,
+        DeadlineExceeded,
         HomeportError,
         InvalidAnswer,
         InvalidValue,
@@ -62,12 +78,20 @@ __all__ = [
     "AliasCheck",
     "BackendError",
     "BackendUnavailable",
+    "CacheSettings",
+    "CacheStatistics",
     "Call",
     "CheckState",
+    "CircuitOpen",
+    "CircuitSettings",
     "ClientSettings",
+    "ConfiguredDiscovery",
     "Conflict",
+    "DeadlineExceeded",
     "Discovery",
+    "EjectionSettings",
     "Event",
+    "FallbackSettings",
     "GRPCCheck",
     "HTTPCheck",
     "HealthCheck",
@@ -83,6 +107,7 @@ __all__ = [
     "Query",
     "Refused",
     "Registration",
+    "RetrySettings",
     "ScriptCheck",
     "Service",
     "SettingsError",
@@ -94,17 +119,26 @@ __all__ = [
     "Unsupported",
     "Watch",
     "__version__",
+    "configured",
     "diff",
     "open_backend",
 ]
 
 _ELSEWHERE = {
+    "CacheSettings": "client.settings",
+    "CacheStatistics": "client.cache",
     "Call": "client.call",
+    "CircuitSettings": "client.resilience.settings",
     "ClientSettings": "client.settings",
+    "ConfiguredDiscovery": "client.configured",
     "Discovery": "client.discovery",
+    "EjectionSettings": "balancing.ejection",
+    "FallbackSettings": "client.settings",
     "Registration": "client.registration",
+    "RetrySettings": "client.resilience.settings",
     "Standing": "client.keeper",
     "Watch": "client.watch",
+    "configured": "client.configured",
     "open_backend": "backends.opening",
 }
 

@@ -11,7 +11,9 @@
     │   ├── LeaseLost           the registration is gone: it must be made again
     │   ├── Conflict            somebody else changed the same thing first
     │   └── Unsupported         this backend cannot do that
-    ├── NoInstances             nothing to call: none registered, or none passing
+    ├── NoInstances             nothing to call: none registered, none passing, or all left out for their failures
+    │   └── CircuitOpen         … and not tried, since nearly every call of the service failed
+    ├── DeadlineExceeded        the time for a call was over before it succeeded
     ├── NotReady                asked from memory for something that was never fetched
     ├── InvalidValue            an argument, a file or a setting that cannot be right
     │   └── SettingsError       … in the settings, with the place where it was found
@@ -84,13 +86,29 @@ class NoInstances(HomeportError):
     """There is no instance to call.
 
     ``registered`` counts the instances that matched the query whatever their health: 0 means that none is
-    registered, more means that none of them is passing.
+    registered, more means that none of them is passing. ``backend`` is the URL of who says so.
     """
 
-    def __init__(self, message: str, *, service: str = "", registered: int = 0) -> None:
+    def __init__(self, message: str, *, service: str = "", registered: int = 0, backend: str = "") -> None:
         super().__init__(message)
         self.service = service
         self.registered = registered
+        self.backend = backend
+
+
+class CircuitOpen(NoInstances):
+    """A call was not made, since nearly all calls of the service failed lately.
+
+    ``retry_after`` is the number of seconds after which one is let through.
+    """
+
+    def __init__(self, message: str, *, service: str = "", registered: int = 0, retry_after: float = 0.0) -> None:
+        super().__init__(message, service=service, registered=registered)
+        self.retry_after = retry_after
+
+
+class DeadlineExceeded(HomeportError, TimeoutError):
+    """The time that was given for a call and its retries is over; the last failure, if any, is its ``__cause__``."""
 
 
 class NotReady(HomeportError):

@@ -123,6 +123,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def __post_init__(self) -> None:
         if not self.name:
             raise InvalidValue("a service needs a name")
+        if not isinstance(self.port, int):  # os.environ["PORT"], most of the time
+            raise InvalidValue(f'the port of "{self.name}" is {self.port!r}; give a whole number')
         if not 0 <= self.port <= 65535:
             raise InvalidValue(f'the port of "{self.name}" is {self.port}; it must lie between 0 and 65535')
         if not 0 <= self.weight <= 65535:

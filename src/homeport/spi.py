@@ -12,6 +12,7 @@ backoff, resynchronisation, stale marking, fan-out and renewal are written once,
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol, runtime_checkable
 
 import msgspec
@@ -89,7 +90,7 @@ class Discoverer(Backend, Protocol):
 
     @property
     def watch_limit(self) -> int | None:
-        """How many watches the system bears at once from one client, None for any number; more take turns."""
+        """How many watches the system bears at once from one client, None for any number; others are polled."""
         ...
 
     async def fetch(self, service: str, *, datacenter: str = "") -> Observed:
@@ -101,10 +102,13 @@ class Discoverer(Backend, Protocol):
     ) -> AsyncGenerator[Observed, None]:
         """Observe ``service`` until it fails or is closed.
 
-        Yields at once when ``after`` is None or cannot be continued, otherwise when something changed; then after
+        Yields at once, whatever ``after`` says: so a client learns that what it knows is confirmed again. Then after
         every change, and also, with an unchanged set, whenever the system confirms that nothing did (at least every
         60 s: a silent watch is a dead one). Intermediate states may be skipped, the last one never. Ends only by
         raising.
+
+        Raises:
+            Unsupported: the system cannot be watched; the client then asks by `fetch` again and again.
         """
         ...
 
@@ -170,6 +174,27 @@ class HealthReporter(Backend, Protocol):
 
     async def checks(self, *, status: Status | None = None) -> Sequence[tuple[str, str, CheckState]]:
         """Every check as (service, instance id, state), or only those of one status."""
+        ...
+
+
+@runtime_checkable
+class Observer(Protocol):
+    """Who is told what the library does, for metrics and traces. Called from any thread; must be quick and not raise.
+
+    The names and labels are those of `homeport.client.measures`, whose docstring tells what is told when; an observer
+    ignores what it does not know, labels too.
+    """
+
+    def operation(self, name: str, labels: Mapping[str, str]) -> AbstractContextManager[None]:
+        """Something that takes time (a registration, a lookup, a call) is done within this block; it may fail."""
+        ...
+
+    def count(self, name: str, labels: Mapping[str, str], amount: float = 1.0) -> None:
+        """Something happened so many times."""
+        ...
+
+    def gauge(self, name: str, labels: Mapping[str, str], value: float) -> None:
+        """Something has this value now, or none any more (NaN)."""
         ...
 
 

@@ -5,6 +5,7 @@ from typing import assert_type
 
 from homeport import (
     BackendUnavailable,
+    CacheStatistics,
     Call,
     Discovery,
     Event,
@@ -37,6 +38,9 @@ async def finding() -> None:
         assert_type(discovery.call("billing"), Call)
         assert_type(await discovery.services(), Sequence[ServiceSummary])
         assert_type(discovery.backend, Backend)
+        assert_type(discovery.backends, tuple[Backend, ...])
+        assert_type(discovery.cache_statistics(), CacheStatistics)
+        _ = assert_type(await discovery.watching("billing"), Watch)
 
 
 async def following(discovery: Discovery) -> None:
@@ -50,11 +54,18 @@ async def following(discovery: Discovery) -> None:
             call.observe(status=200)
         with billing.call("user-7") as call:
             assert_type(call.instance, Instance)
+        billing.observe(billing.pick(), status=200, duration=0.1)
+
+        async def ask(call: Call) -> bytes:
+            return call.url("/").encode()
+
+        assert_type(await billing.perform(ask, idempotent=True, deadline=2.0, hedge_after=0.5), bytes)
+        assert_type(await discovery.perform("billing", ask), bytes)
         async for snapshot in billing:
             assert_type(snapshot, Snapshot)
             assert_type(diff((), snapshot), tuple[Event, ...])
     seen: list[Snapshot] = []
-    watch = await discovery.watch("billing", on_change=seen.append)
+    watch = await discovery.watch("billing", balancer="p2c_ewma", on_change=seen.append)
     _ = assert_type(watch, Watch)
     await watch.close()
 

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from .balancer import Balancer, Picker, open_balancer
+from .balancer import Balancer, BalancerFactory, Picker, balancer_names, open_balancer
 from .loads import Load, Loads, LoadTable
+from .options import Options
 
-__all__ = ["Balancer", "Load", "LoadTable", "Loads", "Picker", "open_balancer"]
+__all__ = [
+    "Balancer",
+    "BalancerFactory",
+    "Load",
+    "LoadTable",
+    "Loads",
+    "Options",
+    "Picker",
+    "balancer_names",
+    "open_balancer",
+]

@@ -5,39 +5,131 @@ Loads are known by address and port, since ids differ between backends.
 
 from __future__ import annotations
 
+import math
+import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from itertools import count
+from typing import Protocol
+
+_LATENCY_MEMORY = 10.0
+"""Seconds after which what was measured counts half as much as what is measured now."""
+_MOST_KEPT = 0.95
+_FREE_THREADED = not getattr(sys, "_is_gil_enabled", lambda: True)()
 
 
 class Load:
-    """The load of one address as this process has caused and seen it. Written by `LoadTable` alone, read by anyone."""
+    """The load of one address as this process has caused and seen it. Written by `LoadTable` and its judge alone.
 
-    __slots__ = ("busy_time", "consecutive_failures", "failures", "in_flight", "successes", "used_at")
+    ``latency`` is a mean of the durations in seconds of the calls that succeeded or failed, in which newer ones count
+    more and a rise counts at once (a peak-sensitive, exponentially weighted moving average); None before the first.
+    ``failure_share`` is such a mean of 0 for a success and 1 for a failure, without the peaks. ``known_since`` is when
+    this address was first seen, in the time of the table's clock. ``ejected_until`` is None unless the address is
+    ejected, ``ejections`` counts how often in a row it was. ``probing`` is true while a first call after an ejection
+    is under way.
+    """
 
-    def __init__(self, used_at: float) -> None:
+    __slots__ = (
+        "consecutive_failures",
+        "ejected_until",
+        "ejections",
+        "endpoint",
+        "failure_share",
+        "failures",
+        "in_flight",
+        "known_since",
+        "latency",
+        "latency_at",
+        "on_probation",
+        "probing",
+        "successes",
+        "used_at",
+    )
+
+    def __init__(self, endpoint: str, now: float) -> None:
+        self.endpoint = endpoint
         self.in_flight = 0
         self.successes = 0
         self.failures = 0
         self.consecutive_failures = 0
-        self.busy_time = 0.0
-        self.used_at = used_at
+        self.failure_share = 0.0
+        self.latency: float | None = None
+        self.latency_at = now
+        self.known_since = now
+        self.used_at = now
+        self.ejected_until: float | None = None
+        self.ejections = 0
+        self.on_probation = False
+        self.probing = False
 
-    @property
-    def latency(self) -> float | None:
-        """The mean duration in seconds of the calls that ended in success or failure, None before the first."""
-        ended = self.successes + self.failures
-        return self.busy_time / ended if ended else None
+    def ended(self, duration: float | None, now: float, *, succeeded: bool) -> None:
+        """Take in a call that ended at ``now``, after ``duration`` seconds (None: not known).
+
+        Calls nothing, so that it is one step among threads; see `LoadTable`.
+        """
+        self.used_at = now
+        # What was measured before counts the less the older it is, and calls that end together must not weigh nothing.
+        kept = _LATENCY_MEMORY / (_LATENCY_MEMORY + now - self.latency_at)
+        if kept > _MOST_KEPT:
+            kept = _MOST_KEPT
+        latency = self.latency
+        if duration is None:
+            pass
+        elif latency is None or duration >= latency:
+            self.latency = duration
+        else:
+            self.latency = duration + (latency - duration) * kept
+        self.latency_at = now
+        if succeeded:
+            self.failure_share *= kept
+            self.successes += 1
+            self.consecutive_failures = 0
+        else:
+            self.failure_share = 1.0 - (1.0 - self.failure_share) * kept
+            self.failures += 1
+            self.consecutive_failures += 1
+
+
+class Judge(Protocol):
+    """Decides from outcomes which addresses are not to be called for a while. Called under the lock of the table.
+
+    A success of an address that is not on probation is told only from ``due_at`` on, a time of the table's clock.
+    """
+
+    due_at: float
+
+    def began(self, load: Load, now: float) -> bool:
+        """A call begins; True if a verdict changed."""
+        ...
+
+    def ended(self, table: LoadTable, load: Load, began_at: float, now: float, *, succeeded: bool | None) -> bool:
+        """A call that began at ``began_at`` ended: a success, a failure, or neither; True if a verdict changed."""
+        ...
 
 
 class LoadTable:
-    """The loads of all addresses of a service, shared by all who call it; safe to use from any thread."""
+    """The loads of all addresses of a service, shared by all who call it; safe to use from any thread.
 
-    __slots__ = ("_loads", "_lock", "clock")
+    ``verdicts`` counts the changes of what the judge thinks of any address, ``successes`` and ``failures`` the calls of
+    all addresses together. ``members`` are the addresses that were registered when `retain` was last called.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    The ordinary call takes no lock: threads that meet at one, a million times a second, would spend their time waking
+    each other (a lock convoy: eight threads together did a sixth of what one did). CPython with its global lock changes
+    threads at calls and backward jumps only, so that a run of plain statements is one step; a build without that lock
+    takes one here.
+    """
+
+    __slots__ = ("_due_at", "_judge", "_loads", "_lock", "clock", "failures", "members", "successes", "verdicts")
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, *, judge: Judge | None = None) -> None:
         self.clock = clock
+        self.members: frozenset[str] = frozenset()
+        self.verdicts = 0
+        self.successes = 0
+        self.failures = 0
+        self._judge = judge
+        self._due_at = math.inf if judge is None else -math.inf
         self._lock = threading.Lock()
         self._loads: dict[str, Load] = {}
 
@@ -46,60 +138,108 @@ class LoadTable:
         load = self._loads.get(endpoint)
         if load is None:
             with self._lock:
-                load = self._loads.setdefault(endpoint, Load(self.clock()))
+                load = self._loads.setdefault(endpoint, Load(endpoint, self.clock()))
         return load
 
     def begin(self, load: Load) -> float:
         """Count a call that begins; returns when it began, for `end`."""
-        with self._lock:
+        now = self.clock()
+        if _FREE_THREADED:
+            with self._lock:
+                load.in_flight += 1
+        else:
             load.in_flight += 1
-            load.used_at = now = self.clock()
+        load.used_at = now
+        if load.on_probation and self._judge is not None:
+            with self._lock:
+                if self._judge.began(load, now):
+                    self.verdicts += 1
         return now
 
-    def end(self, load: Load, began_at: float, *, succeeded: bool | None) -> None:
-        """Count the end of a call: success, failure, or neither (None)."""
+    def end(self, load: Load, began_at: float, *, succeeded: bool | None) -> float:
+        """Count the end of a call: success, failure, or neither (None); returns when it ended."""
         now = self.clock()
+        if succeeded and now < self._due_at and not load.on_probation and not _FREE_THREADED:
+            load.in_flight -= 1
+            self.successes += 1
+            load.ended(now - began_at, now, succeeded=True)
+            return now
         with self._lock:
             load.in_flight -= 1
-            load.used_at = now
-            if succeeded is None:
-                return
-            load.busy_time += now - began_at
-            if succeeded:
-                load.successes += 1
-                load.consecutive_failures = 0
+            if succeeded is not None:
+                load.ended(now - began_at, now, succeeded=succeeded)
             else:
-                load.failures += 1
-                load.consecutive_failures += 1
+                load.used_at = now
+            self._judged(load, began_at, now, succeeded=succeeded)
+        return now
+
+    def overtaken(self, load: Load, began_at: float) -> None:
+        """A call was given up because another instance was faster; how long it took so far is a bound from below."""
+        with self._lock:
+            now = self.clock()
+            if load.latency is None or now - began_at > load.latency:
+                load.latency = now - began_at
+                load.latency_at = now
+
+    def observe(self, load: Load, *, succeeded: bool, duration: float | None = None) -> None:
+        """Count a call that somebody else made and timed; without a duration the latency is left alone."""
+        now = self.clock()
+        with self._lock:
+            load.ended(duration, now, succeeded=succeeded)
+            self._judged(load, now if duration is None else now - duration, now, succeeded=succeeded)
+
+    def _judged(self, load: Load, began_at: float, now: float, *, succeeded: bool | None) -> None:
+        if succeeded:
+            self.successes += 1
+        elif succeeded is not None:
+            self.failures += 1
+        judge = self._judge
+        if judge is None:
+            return
+        if judge.ended(self, load, began_at, now, succeeded=succeeded):
+            self.verdicts += 1
+        self._due_at = judge.due_at
 
     def retain(self, endpoints: Collection[str], *, unused_for: float) -> None:
         """Forget the addresses that are not among ``endpoints`` and were not used for so many seconds."""
-        before = self.clock() - unused_for
+        now = self.clock()
+        before = now - unused_for
+        members = frozenset(endpoints)
         with self._lock:
+            for endpoint in members:
+                if endpoint not in self._loads:
+                    self._loads[endpoint] = Load(endpoint, now)
+            self.members = members
             gone = [
                 endpoint
                 for endpoint, load in self._loads.items()
-                if endpoint not in endpoints and not load.in_flight and load.used_at <= before
+                if endpoint not in members and not load.in_flight and load.used_at <= before
             ]
             for endpoint in gone:
                 del self._loads[endpoint]
+
+    def values(self) -> list[Load]:
+        """All loads, as they are now."""
+        return list(self._loads.values())
 
     def __len__(self) -> int:
         return len(self._loads)
 
 
 class Loads:
-    """What a picker sees: the shared loads, and a cursor of its owner's own.
+    """What a picker sees: the shared loads, and what is its owner's own.
 
     ``cursor`` counts the choices of one owner through all its snapshots. Owners do not share it: two who take turns
-    on one cursor would each see every other number only.
+    on one cursor would each see every other number only. ``kept`` is for what else a policy wants to keep from one
+    snapshot to the next; its keys are the policy's.
     """
 
-    __slots__ = ("cursor", "table")
+    __slots__ = ("cursor", "kept", "table")
 
     def __init__(self, table: LoadTable, *, start: int = 0) -> None:
         self.table = table
         self.cursor: Iterator[int] = count(start)
+        self.kept: dict[str, object] = {}
 
     def of(self, endpoint: str) -> Load:
         """The load of ``host:port``."""

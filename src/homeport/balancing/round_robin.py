@@ -6,6 +6,7 @@ from homeport.model import Instance, Snapshot
 
 from .balancer import Picker
 from .loads import Loads
+from .options import Options
 
 
 class RoundRobin:
@@ -24,3 +25,8 @@ class RoundRobin:
             return instances[advance() % size] if size else None
 
         return pick
+
+
+def configured(_options: Options) -> RoundRobin:
+    """The policy; it has no options."""
+    return RoundRobin()

@@ -6,13 +6,16 @@ from homeport.errors import NoInstances
 from homeport.model import Query
 
 
-def no_instances(query: Query, *, backend: str, known: int, matching: int) -> NoInstances:
+def no_instances(query: Query, *, backend: str, known: int, matching: int, passing: int = 0) -> NoInstances:
     """The error for a query without an answer.
 
-    ``known`` counts the instances of the service, ``matching`` those of them that are as asked, whatever their health.
+    ``known`` counts the instances of the service, ``matching`` those of them that are as asked, whatever their health,
+    ``passing`` those that could be called if the balancer wanted to.
     """
     name = query.service
-    if known == 0:
+    if passing:
+        text = f'"{name}" has {_count(passing)} on {backend}, but the balancer would call none of them.'
+    elif known == 0:
         text = f'"{name}" has no instances on {backend}.'
     elif matching == 0:
         text = f'"{name}" has {_count(known)} on {backend}, none with {_wishes(query)}.'
@@ -20,7 +23,7 @@ def no_instances(query: Query, *, backend: str, known: int, matching: int) -> No
         text = f'"{name}" has 1 instance, which is not passing; "homeport describe {name}" says why.'
     else:
         text = f'"{name}" has {matching} instances, none passing; "homeport describe {name}" says why.'
-    return NoInstances(text, service=name, registered=matching)
+    return NoInstances(text, service=name, registered=matching, backend=backend)
 
 
 def _count(number: int) -> str:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self
 
-from homeport.balancing.loads import Load, LoadTable
-from homeport.errors import NotReady
+from homeport.balancing.loads import Load
+from homeport.errors import HomeportError, NotReady
 from homeport.model import Instance
+
+from .reports import FailedOutcome
+from .resilience.traffic import Traffic
+
+Choose = Callable[[str | None, Collection[str]], tuple[Instance, Load]]
+"""The balancer's choice for a key and its load, if possible none of these ``host:port``."""
 
 
 class Call:
@@ -18,17 +25,31 @@ class Call:
     used once.
     """
 
-    __slots__ = ("_began_at", "_choose", "_instance", "_key", "_load", "_status", "_table")
-
+    # Defaults stand in the class, since a call is made in two microseconds, of which each store here is a twentieth.
+    status: int | None = None
+    _avoid: Collection[str] = ()
+    _deadline_at: float | None = None
+    _instance: Instance | None = None
+    _trial = False
+    _outcome: bool | None = True
     _load: Load
     _began_at: float
+    _report: AbstractContextManager[None]
 
-    def __init__(self, choose: Callable[[str | None], Instance], table: LoadTable, key: str | None) -> None:
+    def __init__(
+        self,
+        choose: Choose,
+        traffic: Traffic,
+        key: str | None,
+        avoid: Collection[str] | None = None,
+        deadline_at: float | None = None,
+    ) -> None:
         self._choose = choose
-        self._table = table
+        self._traffic = traffic
         self._key = key
-        self._instance: Instance | None = None
-        self._status: int | None = None
+        if avoid is not None:
+            self._avoid = avoid
+            self._deadline_at = deadline_at
 
     @property
     def instance(self) -> Instance:
@@ -41,36 +62,78 @@ class Call:
             raise NotReady("a call has an instance only inside its block: write `with watch.call() as call`")
         return self._instance
 
+    @property
+    def remaining(self) -> float | None:
+        """The seconds that are left until the deadline, 0 when it is over; None without a deadline.
+
+        What makes the call should bound itself by it.
+        """
+        return None if self._deadline_at is None else max(0.0, self._deadline_at - self._traffic.clock())
+
     def url(self, path: str = "/", *, scheme: str | None = None) -> str:
         """The URL of ``path`` on the chosen instance."""
         return self.instance.url(path, scheme=scheme)
 
-    def observe(self, *, status: int) -> None:
-        """Tell the HTTP status of the answer: 500 and above makes the call a failure."""
-        self._status = status
+    def observe(self, *, status: int | None = None, succeeded: bool | None = None) -> None:
+        """Tell how the call went: an HTTP status (500 and above is a failure), or plainly whether it succeeded."""
+        if status is not None:
+            self.status = status
+            self._outcome = status < 500
+        if succeeded is not None:
+            self._outcome = succeeded
+
+    @property
+    def failed(self) -> bool:
+        """Whether what was observed makes it a failure."""
+        return self._outcome is False
+
+    def disregard(self) -> None:
+        """Count the call neither as success nor as failure, however the block ends."""
+        self._outcome = None
+
+    def overtaken(self) -> None:
+        """It is given up because the same call was faster elsewhere: no failure, but a sign of slowness."""
+        self.disregard()
+        if self._instance is not None:
+            self._traffic.table.overtaken(self._load, self._began_at)
 
     def __enter__(self) -> Self:
         """Choose.
 
         Raises:
             NoInstances: there is nothing to call.
+            CircuitOpen: nearly all calls of the service failed lately.
         """
         if self._instance is not None:
             raise NotReady("a call may be used once; ask for a new one")
-        instance = self._choose(self._key)
-        self._load = self._table.of(instance.endpoint)
-        self._began_at = self._table.begin(self._load)
-        self._instance = instance
+        traffic = self._traffic
+        if not traffic.circuit.closed:
+            self._trial = traffic.enter()
+        try:
+            self._instance, self._load = self._choose(self._key, self._avoid)
+        except HomeportError:
+            traffic.ended(traffic.clock(), succeeded=None, trial=self._trial)
+            raise
+        self._began_at = traffic.table.begin(self._load)
+        if traffic.observed:
+            self._report = traffic.reports.calling(traffic.service, self._load.endpoint)
+            self._report.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if kind is None:
-            succeeded: bool | None = self._status is None or self._status < 500
-        else:
+        succeeded = self._outcome
+        if kind is not None and succeeded is not None:
             succeeded = False if issubclass(kind, Exception) else None
-        self._table.end(self._load, self._began_at, succeeded=succeeded)
+        traffic = self._traffic
+        now = traffic.table.end(self._load, self._began_at, succeeded=succeeded)
+        if not succeeded or self._trial or now >= traffic.circuit.due_at:
+            traffic.ended(now, succeeded=succeeded, trial=self._trial)
+        if traffic.observed:
+            if kind is None and succeeded is False:
+                kind, error = FailedOutcome, FailedOutcome("" if self.status is None else f"HTTP {self.status}")
+            self._report.__exit__(kind, error, traceback)
 
     async def __aenter__(self) -> Self:
         """As ``__enter__``; nothing is waited for."""

@@ -6,6 +6,8 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
+
 from homeport.connections.near_miss import did_you_mean
 from homeport.errors import InvalidValue
 from homeport.model import AliasCheck, Check, GRPCCheck, HealthCheck, HTTPCheck, ScriptCheck, TCPCheck, TTLCheck
@@ -16,7 +18,8 @@ def health_check(form: Check | Mapping[str, object]) -> HealthCheck:
     """The check that ``form`` means; a check is returned as it is.
 
     The form has one of ``http``, ``tcp``, ``grpc``, ``script``, ``ttl`` and ``alias``, and any field of that kind of
-    check by its name; durations are numbers of seconds or texts such as ``"10s"``.
+    check by its name; durations are numbers of seconds or texts such as ``"10s"``. Consul's words ``header`` and
+    ``deregister_critical_service_after`` are taken too.
 
     Raises:
         InvalidValue: it has none or several of these, a field that the kind does not have, or a value that cannot be
@@ -24,25 +27,39 @@ def health_check(form: Check | Mapping[str, object]) -> HealthCheck:
     """
     if isinstance(form, HealthCheck):
         return form
+    kind = kind_of(form)
+    assert isinstance(form, Mapping)
+    make, subject = _KINDS[kind]
+    known = {field.name: field.type for field in msgspec.structs.fields(make) if field.name != subject}
+    fields: dict[str, Any] = {subject: _subject(kind, form[kind])}
+    for word, value in form.items():
+        if word == kind:
+            continue
+        name = _CONSULS_WORDS.get(word, word)
+        if name not in known:
+            raise InvalidValue(f'a health check by {kind} has no "{word}"{did_you_mean(str(word), known)}')
+        read = _READERS.get(name)
+        fields[name] = read(word, value) if read else _of_type(word, value, known[name])
+    check: HealthCheck = make(**fields)
+    return check
+
+
+def kind_of(form: object) -> str:
+    """Which kind of check a form means.
+
+    Raises:
+        InvalidValue: it is no form, or means none or several.
+    """
     if not isinstance(form, Mapping):
         raise InvalidValue(f"{form!r} is no health check; give an HTTPCheck, a TCPCheck, … or a dictionary")
     kinds = [name for name in _KINDS if name in form]
     if len(kinds) != 1:
         said = f"has {' and '.join(kinds)}" if kinds else "says not what to check"
         raise InvalidValue(f"a health check {said}; give one of {', '.join(_KINDS)}")
-    kind, make, subject = kinds[0], *_KINDS[kinds[0]]
-    known = [name for name in make.__struct_fields__ if name != subject]
-    fields: dict[str, Any] = {subject: _subject(kind, form[kind])}
-    for name, value in form.items():
-        if name == kind:
-            continue
-        if name not in known:
-            raise InvalidValue(f'a health check by {kind} has no "{name}"{did_you_mean(name, known)}')
-        fields[name] = _READERS.get(name, _as_it_is)(name, value)
-    check: HealthCheck = make(**fields)
-    return check
+    return kinds[0]
 
 
+_CONSULS_WORDS = {"header": "headers", "deregister_critical_service_after": "deregister_after"}
 _KINDS: dict[str, tuple[Any, str]] = {
     "http": (HTTPCheck, "url"),
     "tcp": (TCPCheck, "target"),
@@ -93,8 +110,11 @@ def _optional_duration(name: str, value: object) -> float | None:
     return None if value is None else duration(name, value)
 
 
-def _as_it_is(_name: str, value: object) -> object:
-    return value
+def _of_type(name: str, value: object, kind: Any) -> object:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise InvalidValue(f"the {name} of a health check is {value!r}: {error}") from error
 
 
 _READERS: dict[str, Callable[[str, object], object]] = {

@@ -31,15 +31,18 @@ class ExitSignals:
         self._leave_timeout = leave_timeout
         self._handler: _Handler | None = None
 
-    def install(self) -> None:
-        """Have ``leave`` awaited, in the running loop, before this process ends by a signal. May be called again."""
+    def install(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """Have ``leave`` awaited before this process ends by a signal, in ``loop`` or else in the running one.
+
+        May be called again.
+        """
         if self._handler is not None or threading.current_thread() is not threading.main_thread():
             return
         installed = next(
             (handler for number in _SIGNALS if isinstance(handler := signal.getsignal(number), _Handler)), None
         )
         handler = installed or _Handler()
-        handler.join(self, asyncio.get_running_loop(), self._leave, self._leave_timeout)
+        handler.join(self, loop or asyncio.get_running_loop(), self._leave, self._leave_timeout)
         self._handler = handler if handler.take_signals() else None
 
     def uninstall(self) -> None:

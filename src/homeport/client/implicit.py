@@ -54,12 +54,29 @@ class ImplicitWatches:
             self._plain[query.service] = watch
         return watch
 
+    def held(self, query: Query) -> Watch | None:
+        """The watch of that query, if it was asked for before."""
+        return self._watches.get(_key(query))
+
+    def kept(self, service: str) -> Watch | None:
+        """The watch of the healthy instances of ``service``, if it is in use."""
+        watch = self._plain.get(service)
+        if watch is None or watch.closed or not self._settings.cache.enabled:
+            return None
+        watch.used = True
+        return watch
+
     def known(self, service: str) -> Watch:
         """The watch of the healthy instances of ``service``, from memory.
 
         Raises:
-            NotReady: it was never asked for, or not for so long that it was ended.
+            NotReady: it was never asked for, or not for so long that it was ended, or the cache is switched off.
         """
+        if not self._settings.cache.enabled:
+            raise NotReady(
+                f'"{service}" is not in memory, since the cache is switched off: keep a watch of it, '
+                f'or call `await discovery.resolve("{service}")`'
+            )
         try:
             watch = self._plain[service]
         except KeyError:

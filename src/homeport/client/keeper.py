@@ -13,6 +13,7 @@ from homeport.model import Service
 from homeport.spi import Lease, Registrar
 
 from .backoff import Backoff
+from .reports import Reports
 from .settings import ClientSettings
 
 _log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class Keeper:
         clock: Callable[[], float],
         random: Callable[[], float],
         on_standing: Callable[[Standing, str], None],
+        reports: Reports,
     ) -> None:
         self.service = service
         self.standing = Standing.NEW
@@ -58,6 +60,7 @@ class Keeper:
         self._clock = clock
         self._random = random
         self._on_standing = on_standing
+        self._reports = reports
         self._lease: Lease | None = None
         self._renewed_at = 0.0
         self._one_at_a_time = asyncio.Lock()
@@ -98,7 +101,8 @@ class Keeper:
         """
         async with self._one_at_a_time:
             self._stand(Standing.CLOSED, "")
-            return await self._backend.deregister(self.service.id, incarnation=self._incarnation)
+            with self._reports.asking("deregister"):
+                return await self._backend.deregister(self.service.id, incarnation=self._incarnation)
 
     async def keep(self) -> None:
         """Renew and heal until the registration is closed or replaced."""
@@ -125,8 +129,9 @@ class Keeper:
                 return
             sent_at = self._clock()
             try:
-                async with self._attempt():
-                    await self._backend.renew(self._lease)
+                with self._reports.asking("renew"):
+                    async with self._attempt():
+                        await self._backend.renew(self._lease)
             except LeaseLost as error:
                 self._stand(Standing.LOST, str(error))
                 async with self._attempt():
@@ -138,7 +143,8 @@ class Keeper:
     async def _register(self, service: Service) -> None:
         sent_at = self._clock()
         # Our registry may answer later than it acts: the lease counts from the sending.
-        self._lease = await self._backend.register(service, ttl=self._ttl, incarnation=self._incarnation)
+        with self._reports.registering(service.name):
+            self._lease = await self._backend.register(service, ttl=self._ttl, incarnation=self._incarnation)
         self._renewed_at = sent_at
         self.service = service
         self._stand(Standing.REGISTERED, "")
@@ -152,7 +158,7 @@ class Keeper:
                 yield
         except TimeoutError as error:
             raise BackendUnavailable(
-                f"{self._backend.url} did not answer within {seconds:g} s", backend=self._backend.url
+                f"{self._backend.url} did not answer within {seconds:.2g} s", backend=self._backend.url
             ) from error
 
     def _until_renewal(self) -> float:
@@ -165,7 +171,9 @@ class Keeper:
             return
         before, self.standing = self.standing, standing
         fields = {"service": self.service.name, "id": self.service.id, "backend": self._backend.url}
+        self._reports.standing(self.service.id, stands=standing is Standing.REGISTERED)
         if standing is Standing.LOST:
+            self._reports.lease_lost(self.service.name)
             _log.warning("a registration is lost; it is made again", extra={**fields, "reason": reason})
         elif standing is Standing.REPLACED:
             _log.warning("a registration was taken over by another program", extra={**fields, "reason": reason})

@@ -19,12 +19,16 @@ RESET = "reset"
 
 
 class Belief(msgspec.Struct, frozen=True, kw_only=True):
-    """The instances of a service, healthy or not, ordered by id; stale as in `homeport.Snapshot`."""
+    """The instances of a service, healthy or not, ordered by id; stale as in `homeport.Snapshot`.
+
+    ``backend`` is the URL of the backend that named them.
+    """
 
     instances: tuple[Instance, ...] = ()
     stale_since: float | None = None
     reason: str = ""
     protected: bool = False
+    backend: str = ""
 
 
 class Ledger:
@@ -33,8 +37,9 @@ class Ledger:
     ``now`` is a time on any steady clock, ``wall`` the Unix time.
     """
 
-    def __init__(self, *, reset_grace: float) -> None:
+    def __init__(self, *, reset_grace: float, backend: str = "") -> None:
         self._reset_grace = reset_grace
+        self._backend = backend
         self._missing: tuple[Instance, ...] = ()
         self._confirmed: tuple[Instance, ...] = ()
         self._protected = False
@@ -86,7 +91,7 @@ class Ledger:
             self._missing = () if over else _still_missing(self._missing, self._confirmed)
         if not self._missing:
             self.grace_ends_at = None
-            return self._believe(Belief(instances=self._confirmed, protected=self._protected))
+            return self._believe(Belief(instances=self._confirmed, protected=self._protected, backend=self._backend))
         since = self.belief.stale_since if self.belief is not None else None
         return self._believe(
             Belief(
@@ -94,6 +99,7 @@ class Ledger:
                 stale_since=wall if since is None else since,
                 reason=RESET,
                 protected=self._protected,
+                backend=self._backend,
             )
         )
 
@@ -102,6 +108,20 @@ class Ledger:
             return False
         self.belief = belief
         return True
+
+
+def continued(known: Cursor | None, observed: Observed) -> Observed:
+    """An answer to a plain question, marked as a reset if it does not continue what was known when it was asked.
+
+    It does not when the store is another one, or the position went back.
+    """
+    if known is None or observed.reset:
+        return observed
+    cursor = observed.cursor
+    other_store = bool(known.store and cursor.store and known.store != cursor.store)
+    if not other_store and cursor.position >= known.position:
+        return observed
+    return msgspec.structs.replace(observed, reset=True)
 
 
 def _ordered(instances: Iterable[Instance]) -> tuple[Instance, ...]:

@@ -35,6 +35,10 @@ class Owner(Protocol):
         """A keeper for the completed service."""
         ...
 
+    def opening(self, registration: Registration) -> None:
+        """The registration is about to be made."""
+        ...
+
     def opened(self, registration: Registration) -> None:
         """The registration was made."""
         ...
@@ -152,17 +156,12 @@ class Registration:
                 if self._keeper.standing is Standing.CLOSED:
                     raise NotReady(f'the registration of "{self._service.name}" was closed; register anew')
                 return
-            self._service = await self._owner.completed(self._service)
-            keeper = self._owner.keeper(self._service, ttl=self._ttl, on_standing=self._stood)
+            self._owner.opening(self)
             try:
-                await keeper.register()
-            except (BackendUnavailable, InvalidAnswer, asyncio.CancelledError):
-                # It may have arrived all the same; nobody would renew it.
-                self._tasks.launch(_withdraw(keeper), name=f"homeport withdraw {self._service.id}")
+                await self._make()
+            except BaseException:
+                self._owner.closed(self)
                 raise
-            self._keeper = keeper
-            self._owner.opened(self)
-            self._keeping = self._tasks.start(keeper.keep(), name=f"homeport keeper {self._service.id}")
         await self._owner.wrote(self._service.name)
 
     async def update(
@@ -245,6 +244,19 @@ class Registration:
                     await self._tasks.cancel(self._keeping)
         await self._owner.wrote(keeper.service.name)
         return removed
+
+    async def _make(self) -> None:
+        self._service = await self._owner.completed(self._service)
+        keeper = self._owner.keeper(self._service, ttl=self._ttl, on_standing=self._stood)
+        try:
+            await keeper.register()
+        except (BackendUnavailable, InvalidAnswer, asyncio.CancelledError):
+            # It may have arrived all the same; nobody would renew it.
+            self._tasks.clean_up(_withdraw(keeper), name=f"homeport withdraw {self._service.id}")
+            raise
+        self._keeper = keeper
+        self._owner.opened(self)
+        self._keeping = self._tasks.start(keeper.keep(), name=f"homeport keeper {self._service.id}")
 
     async def _change(self, change: Callable[[Service], Service]) -> None:
         keeper = self._begun()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import Coroutine
 from typing import Any
@@ -15,10 +16,12 @@ class Tasks:
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[Any]] = set()
+        self._leaving: set[asyncio.Task[Any]] = set()
 
     def start(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
         """Run ``work`` until it ends, it is cancelled, or the owner closes."""
-        task = asyncio.get_running_loop().create_task(work, name=name)
+        # Not in the caller's context: what goes on for long is no part of the request in which it happened to begin.
+        task = asyncio.get_running_loop().create_task(work, name=name, context=contextvars.Context())
         self._running.add(task)
         task.add_done_callback(self._ended)
         return task
@@ -26,6 +29,17 @@ class Tasks:
     def launch(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
         """Run ``work`` as `start` does, for a caller who does not need the task."""
         self.start(work, name=name).set_name(name)
+
+    def clean_up(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
+        """Run ``work`` as `launch` does; the owner's end waits for it a while."""
+        task = self.start(work, name=name)
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+
+    async def cleaned_up(self, *, until: float) -> None:
+        """Return when everything begun by `clean_up` has ended, at the latest at that time of the loop."""
+        if self._leaving:
+            await asyncio.wait(self._leaving, timeout=max(0.0, until - asyncio.get_running_loop().time()))
 
     async def cancel(self, *tasks: asyncio.Task[Any]) -> None:
         """Cancel these tasks and wait until they have ended; the calling task itself is left out."""

@@ -5,40 +5,32 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
-from typing import Any, Protocol, Self, TypeAlias
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Generator
+from typing import Any, Self, TypeAlias, TypeVar
+
+import msgspec
 
 from homeport.balancing.balancer import Balancer, Picker
-from homeport.balancing.loads import Loads
+from homeport.balancing.ejection import admitted
+from homeport.balancing.loads import Load, Loads
 from homeport.errors import InvalidValue, NotReady
 from homeport.model import Instance, Query, Snapshot
 
 from .absence import no_instances
 from .call import Call
 from .ledger import Belief
+from .resilience.attempts import Attempts
+from .resilience.performing import perform
+from .resilience.traffic import Traffic
+from .subject import Source, Subject
 from .tasks import Tasks
-from .upstream import Upstream
 
 _log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 OnChange: TypeAlias = Callable[[Snapshot], Awaitable[None] | None]
-
-
-class Source(Protocol):
-    """Where watches get their upstreams from."""
-
-    @property
-    def url(self) -> str:
-        """The backend's URL."""
-        ...
-
-    def share(self, service: str, datacenter: str) -> Upstream:
-        """The upstream of a service, begun if there is none."""
-        ...
-
-    async def give_back(self, upstream: Upstream) -> None:
-        """End an upstream if nobody listens to it any more."""
-        ...
 
 
 class Watch:
@@ -73,8 +65,14 @@ class Watch:
         self._on_begin = on_begin
         self._on_close = on_close
         self._cursor_start = cursor_start
-        self._upstream: Upstream | None = None
+        self._upstream: Subject | None = None
         self._loads: Loads | None = None
+        self._traffic: Traffic | None = None
+        self._offered = Snapshot(service=query.service)
+        self._load_of: dict[int, Load] = {}
+        self._verdicts = 0
+        self._look_again_at: float | None = None
+        self._choosing = threading.Lock()
         self._snapshot: Snapshot | None = None
         self._known = 0
         self._picker: Picker = self._not_begun
@@ -111,7 +109,8 @@ class Watch:
             if self._on_begin is not None:
                 self._on_begin(self)
             upstream = self._upstream = self._source.share(self.query.service, self.query.datacenter)
-            self._loads = Loads(upstream.loads, start=self._cursor_start)
+            self._traffic = upstream.traffic
+            self._loads = Loads(upstream.traffic.table, start=self._cursor_start)
             upstream.listen(self)
         self._beginning += 1
         try:
@@ -130,10 +129,14 @@ class Watch:
             )
 
     async def close(self) -> None:
-        """End the watch: iterations end, `current` keeps the last snapshot. Calling it twice is harmless."""
+        """End the watch: iterations end, nothing is chosen any more, `current` keeps the last snapshot.
+
+        Calling it twice is harmless.
+        """
         if self._closed:
             return
         self._closed = True
+        self._picker = self._over
         self._announce()
         if self._on_close is not None:
             self._on_close(self)
@@ -182,23 +185,155 @@ class Watch:
         ...     async with billing.call() as call:
         ...         print(call.url("/v1/invoices"))
         """
-        if self._loads is None:
-            raise self._unbegun()
-        return Call(self.choose, self._loads.table, key)
+        return Call(self._chosen, self._traffic or self.traffic, key)
 
-    def choose(self, key: str | None) -> Instance:
-        """The balancer's choice, also if it learns from outcomes.
+    async def perform(
+        self,
+        work: Callable[[Call], Awaitable[T]],
+        *,
+        key: str | None = None,
+        idempotent: bool = False,
+        deadline: float | None = None,
+        hedge_after: float | None = None,
+    ) -> T:
+        """Make a call with ``work``, again on another instance if that failed and may be repeated.
+
+        >>> async def main(billing: Watch, http: "ClientSession") -> None:
+        ...     async def invoices(call: Call) -> bytes:
+        ...         async with http.get(call.url("/v1/invoices")) as response:
+        ...             call.observe(status=response.status)
+        ...             return await response.read()
+        ...
+        ...     body = await billing.perform(invoices, idempotent=True, deadline=2.0)
+
+        A call that is not ``idempotent`` is repeated only if it was never sent (nobody listened at the address).
+        ``deadline`` bounds everything together, in seconds; ``hedge_after`` makes an idempotent call a second time
+        elsewhere when there is no answer after so many seconds. Both come from the settings when they are None, and so
+        do the number of attempts and the budget for them.
+
+        Raises:
+            NoInstances: there is nothing to call.
+            CircuitOpen: nearly all calls of the service failed lately.
+            DeadlineExceeded: the time is over.
+            Exception: what ``work`` raised, at the last attempt.
+        """
+        attempts = self.attempts(key=key, idempotent=idempotent, deadline=deadline)
+        return await perform(attempts, work, hedge_after=hedge_after)
+
+    def attempts(self, *, key: str | None = None, idempotent: bool = False, deadline: float | None = None) -> Attempts:
+        """The attempts to make one call, for who drives them himself; see `perform`."""
+        return Attempts(self._chosen, self.traffic, key=key, idempotent=idempotent, deadline=deadline)
+
+    def observe(
+        self,
+        instance: Instance,
+        *,
+        status: int | None = None,
+        error: BaseException | None = None,
+        duration: float | None = None,
+    ) -> None:
+        """Tell how a call of an instance that was picked ended: an HTTP status, an error, or neither for a success.
+
+        ``duration`` is how long it took, in seconds. It is for calls that `call` cannot wrap, and decides with those
+        about who is left out.
+        """
+        traffic = self.traffic
+        succeeded = error is None and (status is None or status < 500)
+        traffic.table.observe(traffic.table.of(instance.endpoint), succeeded=succeeded, duration=duration)
+        traffic.ended(traffic.clock(), succeeded=succeeded, trial=False)
+
+    @property
+    def traffic(self) -> Traffic:
+        """The loads, circuit and budget of the service.
+
+        Raises:
+            NotReady: the watch has not begun.
+        """
+        if self._traffic is None:
+            raise self._unbegun()
+        return self._traffic
+
+    def choose(self, key: str | None, avoid: Collection[str] = ()) -> Instance:
+        """The balancer's choice, also if it learns from outcomes; if possible none of the ``host:port`` to avoid.
 
         Raises:
             NoInstances: see `pick`.
             NotReady: see `pick`.
         """
+        return self._chosen(key, avoid)[0]
+
+    def _chosen(self, key: str | None, avoid: Collection[str] = ()) -> tuple[Instance, Load]:
+        """As `choose`, with the load of the instance."""
+        traffic = self._traffic
+        if traffic is None:
+            raise self._unbegun()
+        table = traffic.table
+        if table.verdicts != self._verdicts or (
+            self._look_again_at is not None and table.clock() >= self._look_again_at
+        ):
+            self._offer()
         instance = self._picker(key)
         if instance is None:
             raise no_instances(
-                self.query, backend=self._source.url, known=self._known, matching=self.current.registered
+                self.query,
+                backend=self.current.backend,
+                known=self._known,
+                matching=self.current.registered,
+                passing=len(self.current.instances),
             )
-        return instance
+        if avoid and instance.endpoint in avoid:
+            instance = self._other(instance, key, avoid)
+        return instance, self._load_of.get(id(instance)) or table.of(instance.endpoint)
+
+    def _other(self, instance: Instance, key: str | None, avoid: Collection[str]) -> Instance:
+        """Another instance than those to avoid, if there is one."""
+        assert self._loads is not None
+        others = tuple(one for one in self._offered.instances if one.endpoint not in avoid)
+        if not others:
+            return instance
+        offered = msgspec.structs.replace(self._offered, instances=others)
+        # What the balancer keeps is lent to it (a ring is dear to make), but what it makes of it here is not kept.
+        loads = Loads(self._loads.table, start=next(self._loads.cursor))
+        loads.kept.update(self._loads.kept)
+        return self._balancer.picker(offered, loads)(key) or instance
+
+    def _offer(self) -> None:
+        """Let the balancer choose among the instances of the newest snapshot that are not ejected."""
+        assert self._loads is not None
+        assert self._traffic is not None
+        loads = self._loads
+        with self._choosing:
+            snapshot = self._snapshot
+            if snapshot is None or self._closed:
+                return
+            table = self._traffic.table
+            self._verdicts = table.verdicts  # read first: what changes from here on is looked at next time
+            instances, self._look_again_at = admitted(
+                snapshot.instances, table, table.clock(), most_ejected=self._traffic.ejection.most_ejected
+            )
+            if len(instances) != len(snapshot.instances):
+                snapshot = msgspec.structs.replace(snapshot, instances=instances)
+            self._offered = snapshot
+            # By identity, which is quicker to find than an address, and holds as long as the snapshot does.
+            self._load_of = {id(instance): table.of(instance.endpoint) for instance in instances}
+            try:
+                self._picker = self._balancer.picker(snapshot, loads)
+            except Exception:  # noqa: BLE001 - the error of somebody's policy is for who picks, not for who brings news
+
+                def again(key: str | None) -> Instance | None:
+                    return self._balancer.picker(snapshot, loads)(key)
+
+                self._picker = again
+
+    @property
+    def up_to_date(self) -> bool:
+        """Whether `settle` would answer from memory."""
+        return self._snapshot is not None and self._upstream is not None and self._upstream.up_to_date
+
+    @property
+    def known(self) -> int:
+        """How many instances the service has, whether or not they answer the query."""
+        return self._known
 
     async def settle(self) -> Snapshot:
         """The newest snapshot, with what this process wrote itself in it, or marked as stale."""
@@ -223,7 +358,7 @@ class Watch:
         """Take in a new belief of the upstream."""
         if self._closed:
             return
-        snapshot = snapshot_of(self.query, belief, backend=self._source.url)
+        snapshot = snapshot_of(self.query, belief)
         self._known = len(belief.instances)
         previous = self._snapshot
         if previous is not None and _same(previous, snapshot):
@@ -231,9 +366,9 @@ class Watch:
         assert self._loads is not None
         revision = 1 if previous is None else previous.revision + 1
         snapshot = _with_revision(snapshot, revision)
-        if previous is None or previous.instances != snapshot.instances:
-            self._picker = self._balancer.picker(snapshot, self._loads)
         self._snapshot = snapshot
+        if previous is None or previous.instances != snapshot.instances:
+            self._offer()
         self._announce()
 
     def _announce(self) -> None:
@@ -257,6 +392,9 @@ class Watch:
     def _not_begun(self, _key: str | None) -> Instance | None:
         raise self._unbegun()
 
+    def _over(self, _key: str | None) -> Instance | None:
+        raise NotReady(f'the watch of "{self.query.service}" was closed; begin a new one')
+
     def _unbegun(self) -> NotReady:
         return NotReady(
             f'the watch of "{self.query.service}" has not begun: '
@@ -264,7 +402,7 @@ class Watch:
         )
 
 
-def snapshot_of(query: Query, belief: Belief, *, backend: str) -> Snapshot:
+def snapshot_of(query: Query, belief: Belief) -> Snapshot:
     """What a belief answers to a query. Under mass-failure protection, failing instances answer too."""
     matching = tuple(instance for instance in belief.instances if query.selects(instance))
     wants_all = belief.protected or not query.healthy
@@ -272,7 +410,7 @@ def snapshot_of(query: Query, belief: Belief, *, backend: str) -> Snapshot:
         service=query.service,
         instances=matching if wants_all else tuple(instance for instance in matching if instance.healthy),
         registered=len(matching),
-        backend=backend,
+        backend=belief.backend,
         stale_since=belief.stale_since,
         reason=belief.reason,
         protected=belief.protected,

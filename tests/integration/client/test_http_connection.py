@@ -105,6 +105,25 @@ async def test_a_request_that_may_have_arrived_is_repeated_only_if_it_may_be() -
     assert len(asked) == 2
 
 
+async def test_each_address_is_asked_once_whatever_other_requests_find_meanwhile() -> None:
+    arrived, go_on = asyncio.Event(), asyncio.Event()
+
+    async def breaking(request: web.Request) -> web.Response:
+        if request.path == "/slow":
+            arrived.set()
+            await go_on.wait()
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    async with serving(breaking) as one, serving(hello) as other, connection(one, other) as http:
+        slow = asyncio.create_task(http.request("GET", "/slow"))
+        await arrived.wait()
+        assert (await http.request("GET", "/quick")).origin == http.origin == f"http://{other}"
+        go_on.set()
+        assert (await slow).origin == f"http://{other}"
+
+
 async def test_a_gateway_that_reaches_nobody_is_passed_over_if_there_is_another_address() -> None:
     async def gateway(_request: web.Request) -> web.Response:
         return web.Response(status=503)

@@ -1,8 +1,12 @@
 """Loads: what is counted by address, and when it is forgotten."""
 
+import sys
 import threading
+from collections.abc import Iterator
 
-from homeport.balancing import Loads, LoadTable
+import pytest
+
+from homeport.balancing import Load, Loads, LoadTable
 
 
 class Clock:
@@ -18,20 +22,30 @@ def test_an_address_has_one_load_for_all() -> None:
     assert table.of("10.0.0.1:80") is not table.of("10.0.0.1:81")
 
 
-def test_calls_of_many_threads_are_all_counted() -> None:
+@pytest.fixture
+def restless_threads() -> Iterator[None]:
+    """Threads change as often as the interpreter can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_calls_of_many_threads_are_all_counted(restless_threads: None) -> None:
     table = LoadTable()
     load = table.of("10.0.0.1:80")
 
     def work() -> None:
-        for number in range(2000):
-            table.end(load, table.begin(load), succeeded=number % 2 == 0)
+        for number in range(20_000):
+            table.end(load, table.begin(load), succeeded=number % 10 > 0)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert (load.in_flight, load.successes, load.failures) == (0, 4000, 4000)
+    assert (load.in_flight, load.successes, load.failures) == (0, 72_000, 8_000)
+    assert (table.successes, table.failures) == (72_000, 8_000)
 
 
 def test_who_is_gone_unused_and_idle_is_forgotten() -> None:
@@ -49,13 +63,100 @@ def test_who_is_gone_unused_and_idle_is_forgotten() -> None:
     assert table.of("10.0.0.3:80") is recent
 
 
-def test_the_mean_duration_counts_what_ended_in_success_or_failure() -> None:
+def ended(table: LoadTable, clock: Clock, took: float, *, succeeded: bool | None = True) -> Load:
+    """Make one call of the only address, on a clock that moves by what it takes."""
+    load = table.of("10.0.0.1:80")
+    began_at = table.begin(load)
+    clock.now += took
+    table.end(load, began_at, succeeded=succeeded)
+    return load
+
+
+def test_a_rise_of_the_latency_counts_at_once_and_a_fall_little_by_little() -> None:
     clock = Clock()
     table = LoadTable(clock)
+    assert ended(table, clock, 1.0, succeeded=None).latency is None
+    ended(table, clock, 1.0)
+    ended(table, clock, 3.0, succeeded=False)
+    assert ended(table, clock, 100.0, succeeded=None).latency == 3.0
+    # What is ten seconds old counts half.
+    assert ended(table, clock, 1.0).latency == pytest.approx(1.0 + 2.0 * 10 / (10 + 101))
+
+
+def test_calls_that_end_together_weigh_something() -> None:
+    clock = Clock()
+    table = LoadTable(clock)
+    ended(table, clock, 1.0)
+    for _ in range(99):
+        ended(table, clock, 0.0)
+    load = ended(table, clock, 0.0)
+    assert load.latency == pytest.approx(0.95**100)
+
+
+def test_the_share_of_failures_moves_with_the_outcomes() -> None:
+    clock = Clock()
+    table = LoadTable(clock)
+    load = ended(table, clock, 0.1)
+    assert load.failure_share == 0.0
+    for number in range(400):
+        ended(table, clock, 0.1, succeeded=number % 10 != 0)
+    assert load.failure_share == pytest.approx(0.1, abs=0.06)
+    for _ in range(200):
+        ended(table, clock, 0.1, succeeded=False)
+    assert load.failure_share > 0.95
+    for _ in range(200):
+        ended(table, clock, 0.1)
+    assert load.failure_share < 0.05
+
+
+def test_old_outcomes_weigh_less() -> None:
+    def after(pause: float) -> float:
+        clock = Clock()
+        table = LoadTable(clock)
+        for _ in range(100):
+            ended(table, clock, 0.1, succeeded=False)
+        clock.now += pause
+        return ended(table, clock, 0.1).failure_share
+
+    assert after(100.0) < 0.1 < 0.4 < after(10.0) < 0.6 < 0.9 < after(0.0)
+
+
+def test_failures_in_a_row_are_counted_until_a_success() -> None:
+    clock = Clock()
+    table = LoadTable(clock)
+    for succeeded in (False, False, None):
+        ended(table, clock, 0.1, succeeded=succeeded)
+    assert ended(table, clock, 0.1, succeeded=False).consecutive_failures == 3
+    assert ended(table, clock, 0.1).consecutive_failures == 0
+
+
+def test_a_call_that_somebody_else_timed_counts_alike_and_without_a_duration_leaves_the_latency_alone() -> None:
+    table = LoadTable(Clock())
     load = table.of("10.0.0.1:80")
-    assert load.latency is None
-    for seconds, succeeded in ((1.0, True), (3.0, False), (100.0, None)):
-        began_at = table.begin(load)
-        clock.now += seconds
-        table.end(load, began_at, succeeded=succeeded)
-    assert load.latency == 2.0
+    table.observe(load, succeeded=False)
+    table.observe(load, succeeded=True)
+    assert (load.latency, load.successes, load.failures, load.in_flight) == (None, 1, 1, 0)
+    table.observe(load, succeeded=True, duration=0.5)
+    table.observe(load, succeeded=True)
+    assert load.latency == 0.5
+
+
+def test_an_overtaken_call_shows_slowness_and_nothing_else() -> None:
+    clock = Clock()
+    table = LoadTable(clock)
+    load = ended(table, clock, 0.5)
+    table.overtaken(load, clock.now - 0.2)
+    assert load.latency == 0.5
+    table.overtaken(load, clock.now - 2.0)
+    assert (load.latency, load.successes, load.failures) == (2.0, 1, 0)
+
+
+def test_who_is_registered_is_known_since_then() -> None:
+    clock = Clock()
+    table = LoadTable(clock)
+    clock.now = 7.0
+    table.retain({"10.0.0.1:80"}, unused_for=300.0)
+    clock.now = 9.0
+    assert table.of("10.0.0.1:80").known_since == 7.0
+    assert table.members == {"10.0.0.1:80"}
+    assert len(table) == 1

@@ -386,6 +386,26 @@ def test_a_backend_that_cannot_do_something_is_refused_in_a_sentence() -> None:
     run(main())
 
 
+def test_another_event_loop_is_refused_since_nobody_keeps_the_watches_of_one_that_ended() -> None:
+    async def main() -> None:
+        backend = ScriptedBackend()
+        backend.put("billing", A)
+        async with Discovery(backend, environ={}) as client:
+
+            async def elsewhere() -> None:
+                with pytest.raises(NotReady, match=r"belongs to another event loop; make one in each asyncio\.run"):
+                    await client.resolve("billing")
+
+            refused: list[None] = []
+            other = threading.Thread(target=lambda: refused.append(asyncio.run(elsewhere())))
+            other.start()
+            other.join()
+            assert refused == [None]
+            assert await client.resolve("billing") == A
+
+    run(main())
+
+
 @pytest.mark.parametrize("value", [0, -1.0, float("nan")])
 def test_settings_that_cannot_be_right_are_refused(value: float) -> None:
     with pytest.raises(SettingsError, match=r"client\.reset_grace is .*; it must be above 0"):

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from itertools import pairwise
 from typing import Any
 
@@ -233,6 +234,43 @@ def test_a_lost_lease_is_made_again_and_the_program_is_told(caplog: pytest.LogCa
     ]
 
 
+@pytest.mark.parametrize("step", [-86_400.0, 86_400.0])
+def test_a_step_of_the_wall_clock_changes_nothing(step: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        backend = TimedBackend()
+        async with discovery(backend) as client:
+            mine = await client.register("api", port=1, ttl=15.0)
+            async with client.watch("api") as watch:
+                await asyncio.sleep(7)
+                stepped = time.time() + step
+                monkeypatch.setattr(time, "time", lambda: stepped)
+                await asyncio.sleep(60)
+                assert not watch.current.stale
+            assert all(4.5 <= later - earlier <= 5.0 for earlier, later in pairwise(backend.renewed_at))
+            assert not mine.lost
+
+    run(main())
+
+
+def test_after_a_suspend_a_failing_renewal_is_a_loss_at_once() -> None:
+    async def main() -> None:
+        backend = ScriptedBackend()
+        asleep = 0.0
+        client = Discovery(backend, environ={}, handle_signals=False, clock=lambda: now() + asleep)
+        async with client:
+            mine = await client.register("api", port=1, ttl=15.0)
+            await asyncio.sleep(1)
+            asleep = 3600.0  # the loop's time stands still meanwhile, the lease's does not
+            backend.fail()
+            begun = now()
+            await mine.wait_for(Standing.LOST)
+            assert now() - begun <= 5.0
+            backend.recover()
+            await mine.wait_for(Standing.REGISTERED)
+
+    run(main())
+
+
 def test_an_outage_shorter_than_the_ttl_is_no_loss_and_a_longer_one_is() -> None:
     async def main() -> None:
         backend = ScriptedBackend()
@@ -419,6 +457,46 @@ def test_a_cancelled_attempt_is_taken_back() -> None:
                     _ = await client.register("api", id="a", port=1)
             await asyncio.sleep(1)
             assert not backend.registered
+
+    run(main())
+
+
+def test_what_is_about_to_be_registered_does_not_stay_behind_at_the_end() -> None:
+    class SlowBackend(ScriptedBackend):
+        async def register(self, *arguments: Any, **named: Any) -> Lease:
+            lease = await super().register(*arguments, **named)
+            await asyncio.sleep(1)  # it has arrived, but nobody here knows yet
+            return lease
+
+    async def main() -> None:
+        backend = SlowBackend()
+        client = discovery(backend)
+        registering = asyncio.create_task(client.register("api", id="a", port=1).begin())
+        await asyncio.sleep(0.5)
+        assert backend.registered
+        await client.aclose()
+        assert not backend.registered
+        await registering
+
+    run(main())
+
+
+def test_what_is_taken_back_is_waited_for_at_the_end() -> None:
+    class SlowBackend(ScriptedBackend):
+        async def register(self, *arguments: Any, **named: Any) -> Lease:
+            lease = await super().register(*arguments, **named)
+            self.latency = 1.0
+            await asyncio.sleep(5)
+            return lease
+
+    async def main() -> None:
+        backend = SlowBackend()
+        async with discovery(backend) as client:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(1):
+                    _ = await client.register("api", id="a", port=1)
+            assert backend.registered
+        assert not backend.registered
 
     run(main())
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 # How long real work, such as that of a thread, may take before a wait without a timer counts as a deadlock.
-PATIENCE = 5.0
+PATIENCE = 30.0
 
 
 class DeadlockError(AssertionError):

@@ -52,6 +52,7 @@ def test_the_worst_status_wins(statuses: list[str], worst: str) -> None:
         ({"name": ""}, "a service needs a name"),
         ({"name": "s", "port": -1}, 'the port of "s" is -1'),
         ({"name": "s", "port": 65536}, "must lie between 0 and 65535"),
+        ({"name": "s", "port": "80"}, "the port of \"s\" is '80'; give a whole number"),
         ({"name": "s", "weight": -1}, 'the weight of "s" is -1'),
     ],
 )

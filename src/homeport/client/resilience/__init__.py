@@ -1,0 +1,1 @@
+"""Calls that outlive the failure of an instance: circuit, retries with a budget, hedging, deadlines."""
