@@ -40,7 +40,8 @@ class BackendURL(msgspec.Struct, frozen=True, kw_only=True):
     parameters: dict[str, str] = msgspec.field(default_factory=dict)
 
     def __str__(self) -> str:
-        return f"{self.scheme}://{','.join(map(str, self.addresses))}{self.path}"
+        """As it is written, without its parameters; a default address without a port stands for no address."""
+        return f"{self.scheme}://{','.join(str(one) for one in self.addresses if one.port)}{self.path}"
 
     def __repr__(self) -> str:
         return f"BackendURL({str(self)!r})"
@@ -53,8 +54,9 @@ class BackendURL(msgspec.Struct, frozen=True, kw_only=True):
         """
         for name in self.parameters:
             if name not in known:
+                article = "an" if self.scheme[0] in "aeiou" else "a"
                 raise SettingsError(
-                    f"{self}: {name} is not a parameter of a {self.scheme} backend{did_you_mean(name, known)}"
+                    f"{self}: {name} is not a parameter of {article} {self.scheme} backend{did_you_mean(name, known)}"
                 )
 
     def flag(self, name: str) -> bool | None:

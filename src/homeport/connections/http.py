@@ -10,8 +10,8 @@ import contextlib
 import ipaddress
 import logging
 import socket
-from collections.abc import Mapping, Sequence
-from typing import Self
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Self, TypeVar
 from weakref import WeakSet
 
 import aiohttp
@@ -22,6 +22,8 @@ from homeport.errors import BackendError, BackendUnavailable, InvalidAnswer
 
 from .backend_url import HostPort
 from .http_errors import NATIVE_ERRORS, Cause, Failure, failure
+from .http_stream import Stream
+from .keep_alive import watch_over
 from .tls import TLS
 from .token import FixedToken, Token
 
@@ -44,6 +46,9 @@ class Answer(msgspec.Struct, frozen=True):
         """The beginning of the body on one line, for messages: at most 300 characters, all printable."""
         words = " ".join(self.body[:2000].decode("utf-8", "replace").split())
         return "".join(character for character in words if character.isprintable())[:300]
+
+
+A = TypeVar("A", bound=Answer | Stream)
 
 
 class HTTPConnection:
@@ -140,22 +145,59 @@ class HTTPConnection:
             InvalidAnswer: the answer is not HTTP, or larger than allowed.
             SettingsError: the token or a certificate cannot be read.
         """
-        session = await self._ready_session()
+        seconds = self._timeout if timeout is None else timeout
+
+        async def ask(origin: str, headers: Mapping[str, str]) -> Answer:
+            async with await self._send(
+                method, origin, path, params=params, body=body, headers=headers, timeout=seconds, total=seconds
+            ) as response:
+                return await self._whole(response, origin)
+
+        return await self._in_turn(ask, timeout=seconds, repeatable=repeatable)
+
+    async def stream(
+        self, method: str, path: str, *, body: bytes | None = None, timeout: float | None = None
+    ) -> Stream | Answer:
+        """Send a request whose answer goes on; the caller closes the `Stream`.
+
+        An answer of another status than 200 is read as a whole instead. ``timeout`` is for what comes before the body;
+        addresses are asked in turn as for a request that may be repeated.
+
+        Raises:
+            BackendError: see `request`.
+        """
+        seconds = self._timeout if timeout is None else timeout
+
+        async def ask(origin: str, headers: Mapping[str, str]) -> Stream | Answer:
+            async with asyncio.timeout(seconds):
+                response = await self._send(
+                    method, origin, path, params=None, body=body, headers=headers, timeout=seconds, total=None
+                )
+                if response.status == Stream.status:
+                    return Stream(response, origin=origin, system=self._system, backend=self._backend)
+                async with response:
+                    return await self._whole(response, origin)
+
+        return await self._in_turn(ask, timeout=seconds, repeatable=True)
+
+    async def _in_turn(
+        self, ask: Callable[[str, Mapping[str, str]], Awaitable[A]], *, timeout: float, repeatable: bool
+    ) -> A:
+        """What the first address says that can be asked, which is given with the headers."""
+        await self._ready_session()
         headers = dict(self._headers)
         if token := await self._token.current():
             headers[self._token_header] = token
-        seconds = self._timeout if timeout is None else timeout
         failures: list[tuple[str, Failure, BaseException | None]] = []
+        first = self._first  # which other requests may change meanwhile
         for turn in range(len(self._origins)):
-            place = (self._first + turn) % len(self._origins)
+            place = (first + turn) % len(self._origins)
             origin = self._origins[place]
             cause: BaseException | None = None
             try:
-                answer = await self._ask(
-                    session, method, origin, path, params=params, body=body, headers=headers, timeout=seconds
-                )
+                answer = await ask(origin, headers)
             except NATIVE_ERRORS as error:
-                failed = failure(error, timeout=seconds)
+                failed = failure(error, timeout=timeout)
                 cause = error
             else:
                 if answer.status not in _GATEWAY_FAILURES or len(self._origins) == 1:
@@ -165,7 +207,7 @@ class HTTPConnection:
             failures.append((origin, failed, cause))
             if failed.cause not in _NEVER_PROCESSED and not repeatable:
                 break
-        self._first = (self._first + 1) % len(self._origins)
+        self._first = (first + 1) % len(self._origins)
         raise self._error(failures) from failures[-1][2]
 
     async def local_address(self) -> str:
@@ -176,8 +218,9 @@ class HTTPConnection:
         """
         loop = asyncio.get_running_loop()
         failures: list[tuple[str, Failure, BaseException | None]] = []
+        first = self._first  # which requests may change meanwhile
         for turn in range(len(self._addresses)):
-            place = (self._first + turn) % len(self._addresses)
+            place = (first + turn) % len(self._addresses)
             address = self._addresses[place]
             try:
                 async with asyncio.timeout(self._connect_timeout):
@@ -213,12 +256,12 @@ class HTTPConnection:
     def _new_socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
         family, kind, protocol, _, _ = address
         opened = socket.socket(family, kind, protocol)
+        watch_over(opened)
         self._sockets.add(opened)
         return opened
 
-    async def _ask(
+    async def _send(
         self,
-        session: aiohttp.ClientSession,
         method: str,
         origin: str,
         path: str,
@@ -227,21 +270,25 @@ class HTTPConnection:
         body: bytes | None,
         headers: Mapping[str, str],
         timeout: float,
-    ) -> Answer:
-        limits = aiohttp.ClientTimeout(total=timeout, connect=min(timeout, self._connect_timeout))
-        async with session.request(
+        total: float | None,
+    ) -> aiohttp.ClientResponse:
+        """The answer without its body; ``total`` None sets that no limit of time."""
+        session = await self._ready_session()
+        return await session.request(
             method,
             URL(f"{origin}{path}", encoded=True),
             params=params,
             data=body,
             headers=headers,
-            timeout=limits,
+            timeout=aiohttp.ClientTimeout(total=total, connect=min(timeout, self._connect_timeout)),
             allow_redirects=False,
             server_hostname=(self._tls.server_name or None) if self._tls else None,
-        ) as response:
-            content = await self._read(response, origin)
-            lower = {name.lower(): value for name, value in response.headers.items()}
-            return Answer(response.status, lower, content, origin)
+        )
+
+    async def _whole(self, response: aiohttp.ClientResponse, origin: str) -> Answer:
+        content = await self._read(response, origin)
+        lower = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(response.status, lower, content, origin)
 
     async def _read(self, response: aiohttp.ClientResponse, origin: str) -> bytes:
         parts: list[bytes] = []

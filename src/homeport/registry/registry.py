@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import logging
 import time
 import uuid
@@ -79,9 +77,6 @@ class Registry:
         except BaseException:
             await self.ledger.aclose()
             raise
-        # What was loaded stays: keeping it out of every later full collection keeps those short.
-        await asyncio.sleep(0)
-        gc.freeze()
         _log.info("registry open", extra={"store": self.ledger.store.description, "revision": self.catalog.revision})
 
     async def aclose(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import socket
@@ -59,7 +60,7 @@ def run(settings: ServerSettings, *, file_checks: ReadFileChecks = no_file_check
         SettingsError: the checks of the file, or other settings, cannot be used.
     """
     logs.configure(settings)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(serve(settings, file_checks=file_checks))
 
 
@@ -75,18 +76,21 @@ async def _serve(settings: ServerSettings, file_checks: ReadFileChecks, ending: 
     folder = None if settings.dev else data_folder(settings, os.environ)
     with contextlib.closing(listen(settings.http, option="--http")) as listener:
         async with (
-            _registry(settings, folder, listener) as registry,
+            open_registry(settings, folder, listener) as registry,
             Health(
                 registry, settings=settings.health, file_checks=checks,
                 history_path=None if folder is None else folder / "history.db",
             ) as health,
             StandingChecks(health, file_checks) as standing,
         ):  # fmt: skip
+            # What was loaded stays: keeping it out of every later full collection keeps those short.
+            await asyncio.sleep(0)
+            gc.freeze()
             server = http_server(settings, registry, health)
             with calling_on_hangup(standing.read_again):
                 serving = asyncio.create_task(server.serve(sockets=[listener]), name="homeport http")
-                await _started(server, serving)
-                _warn_if_open(listener)
+                await started(server, serving)
+                warn_if_open(listener)
                 sys.stdout.write(f"homeport ready http={shown(listener)}\n")
                 sys.stdout.flush()
                 ending.begin_with(server.end)
@@ -109,7 +113,14 @@ def data_folder(settings: ServerSettings, environ: Mapping[str, str]) -> Path:
 
 
 @contextlib.asynccontextmanager
-async def _registry(settings: ServerSettings, folder: Path | None, listener: socket.socket) -> AsyncIterator[Registry]:
+async def open_registry(
+    settings: ServerSettings, folder: Path | None, listener: socket.socket
+) -> AsyncIterator[Registry]:
+    """The registry over its store, in memory without a folder; closed with the block.
+
+    Raises:
+        CannotStart: the data folder cannot be used.
+    """
     store: Store = MemoryStore() if folder is None else SqliteStore(folder, max_bytes=settings.store_max_bytes)
     address = settings.advertise or reachable_address(listener)
     registry = Registry(store, node=settings.node, datacenter=settings.datacenter, address=address)
@@ -150,7 +161,7 @@ def http_server(settings: ServerSettings, registry: Registry, health: Health) ->
     protocol = partial(HomeportProtocol, fast=fast, clients=ConnectionLimit(limits.connections_per_client))
     config = uvicorn.Config(
         front, interface="asgi3", http=cast("type[asyncio.Protocol]", protocol), lifespan="off", ws="none",
-        log_config=None, access_log=False, server_header=False, date_header=False, proxy_headers=False,
+        log_config=None, server_header=False, date_header=False, proxy_headers=False,
         timeout_graceful_shutdown=_GRACE,
     )  # fmt: skip
     return HTTPServer(config, on_shutdown=registry.drain)
@@ -187,7 +198,12 @@ class HTTPServer(uvicorn.Server):
             await asyncio.wait(tasks, timeout=_CUTTING)
 
 
-async def _started(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
+async def started(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
+    """Return when the server serves, which is the work of the task ``serving``.
+
+    Raises:
+        CannotStart: it ended instead.
+    """
     while not server.started:
         if serving.done():
             await serving
@@ -195,7 +211,8 @@ async def _started(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.001)
 
 
-def _warn_if_open(listener: socket.socket) -> None:
+def warn_if_open(listener: socket.socket) -> None:
+    """Log a warning if others than this host reach the listener."""
     if not is_loopback(listener):
         _log.warning(
             "listening beyond this host without access control: anyone who reaches it can read and write",
@@ -203,7 +220,8 @@ def _warn_if_open(listener: socket.socket) -> None:
         )
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """What makes the fastest event loop there is; None for asyncio's own."""
     try:
         import uvloop
     except ImportError:

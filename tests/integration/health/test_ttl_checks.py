@@ -83,6 +83,15 @@ async def test_a_new_output_alone_is_shown_at_once_and_written_later() -> None:
         assert engine.registry.catalog.revision == before + 1
 
 
+async def test_the_first_output_is_written_at_once() -> None:
+    """A new check is critical from the start; whoever has just registered it asks why."""
+    async with virtual() as engine:
+        await with_ttl(engine)
+        assert (engine.record("t").status, engine.record("t").output) == ("critical", "")
+        await engine.health.heartbeat("t", "critical", "out of memory")
+        assert engine.record("t").output == "out of memory"
+
+
 async def test_with_no_update_interval_a_new_output_is_written_at_once() -> None:
     async with virtual(HealthSettings(check_update_interval=0.0)) as engine:
         await with_ttl(engine)

@@ -167,9 +167,15 @@ def test_an_object_is_itself() -> None:
 @pytest.mark.parametrize(
     ("backend", "text"),
     [
-        ("consl://h", '"consl" is not a backend; there are consul, homeport; did you mean consul?'),
-        ("zookeeper", '"zookeeper" is not a backend; there are consul, homeport.'),
-        ("etcd://h", "this version of Homeport has no etcd backend yet; use homeport:// or consul://"),
+        (
+            "consl://h",
+            '"consl" is not a backend; there are consul, dns, embedded, etcd, homeport, static; did you mean consul?',
+        ),
+        ("zookeeper", '"zookeeper" is not a backend; there are consul, dns, embedded, etcd, homeport, static.'),
+        ("http://h:8500", '"http" does not say what kind of backend it is; write for example homeport://HOST:PORT or'),
+        ("https://h:8500", "consul://HOST:PORT?scheme=https"),
+        ("10.0.0.1:8500", '"10.0.0.1:8500" does not say what kind of backend it is'),
+        ("eureka://h", "this version of Homeport has no eureka backend yet; use homeport:// or consul://"),
         ("kubernetes", "has no kubernetes backend yet"),
     ],
 )

@@ -120,7 +120,8 @@ def every_class(root: type[BaseException]) -> Iterator[type[BaseException]]:
 
 
 def test_the_library_has_no_exception_that_is_not_in_this_test() -> None:
-    assert set(every_class(aiohttp.ClientError)) - EXAMPLES.keys() == set()
+    own = {kind for kind in every_class(aiohttp.ClientError) if kind.__module__.partition(".")[0] == "aiohttp"}
+    assert own - EXAMPLES.keys() == set()
 
 
 @pytest.mark.parametrize("kind", EXAMPLES, ids=lambda kind: kind.__name__)

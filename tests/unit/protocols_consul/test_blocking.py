@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from homeport.protocols.consul.blocking import DEFAULT_WAIT, LONGEST_WAIT, bounded_wait, index_headers, with_jitter
+from homeport.protocols.consul.blocking import index_headers
+from homeport.registry.waiting import DEFAULT_WAIT, LONGEST_WAIT, bounded_wait, with_jitter
 from tests.unit.client import virtual_time
 from tests.unit.protocols_consul.in_process import Answer
 from tests.unit.protocols_consul.reading import Reading, reading

@@ -59,7 +59,7 @@ async def test_capabilities_tell_product_store_and_features(api: InProcess, regi
         "Store": registry.identity.id,
         "Node": "agent",
         "Datacenter": "dc1",
-        "Features": ["incarnation", "check-run", "check-history", "check-expectations", "summary"],
+        "Features": ["incarnation", "check-run", "check-history", "check-expectations", "summary", "service-changes"],
     }
 
 
@@ -89,6 +89,66 @@ class TestDeregisteringAnIncarnation:
         answer = await api.put(f"/v1/homeport/service/deregister/{target}")
         assert answer.status == 400
         assert len(registry.catalog.instances("web")) == 1
+
+
+class TestChangesOfServices:
+    CHANGES = "/v1/homeport/services/changes"
+
+    async def index(self, api: InProcess, name: str) -> int:
+        return int((await api.get(f"/v1/health/service/{name}")).headers["x-consul-index"])
+
+    async def test_what_moved_is_told_with_the_index_of_its_health(self, api: InProcess) -> None:
+        asked = {name: await self.index(api, name) for name in ("web", "api", "db")}
+        await register(api, "web")
+        await register(api, "api")
+        answer = await api.ask("POST", self.CHANGES, asked)
+        assert answer.json == {"web": await self.index(api, "web"), "api": await self.index(api, "api")}
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            ("PUT", "/v1/agent/check/pass/service:web", b""),
+            ("PUT", "/v1/agent/service/deregister/web", b""),
+            ("PUT", "/v1/agent/maintenance?enable=true", b""),
+            ("PUT", REGISTER, {"Name": "web", "Tags": ["new"]}),
+            ("PUT", REGISTER, {"Name": "later"}),
+        ],
+    )
+    async def test_it_waits_for_the_first_change_of_any(self, api: InProcess, change: tuple[str, str, object]) -> None:
+        await register(api, "web", Check={"TTL": "1h"})
+        asked = {name: await self.index(api, name) for name in ("web", "later", "other")}
+        waiting = asyncio.create_task(api.ask("POST", f"{self.CHANGES}?wait=60s", asked))
+        await register(api, "unasked")
+        assert not waiting.done()
+        await api.ask(*change)
+        moved = (await waiting).json
+        assert list(moved) == ["later" if "later" in str(change) else "web"]
+
+    async def test_without_a_change_it_ends_empty_when_the_time_is_over(self, api: InProcess) -> None:
+        asked = {"web": await self.index(api, "web")}
+        assert (await api.ask("POST", f"{self.CHANGES}?wait=10ms", asked)).json == {}
+
+    async def test_an_index_of_other_data_is_answered_at_once(self, api: InProcess, registry: Registry) -> None:
+        asked = {"web": 2**62}
+        assert (await api.ask("POST", f"{self.CHANGES}?wait=60s&store=another", asked)).json.keys() == asked.keys()
+        same = f"{self.CHANGES}?wait=10ms&store={registry.identity.id}"
+        assert (await api.ask("POST", same, asked)).json == {}
+
+    async def test_the_end_of_the_server_ends_the_wait(self, api: InProcess, registry: Registry) -> None:
+        asked = {"web": await self.index(api, "web")}
+        waiting = asyncio.create_task(api.ask("POST", f"{self.CHANGES}?wait=60s", asked))
+        await register(api, "unasked")
+        registry.drain()
+        assert (await waiting).json == {}
+
+    @pytest.mark.parametrize(
+        "body",
+        [b"", b"[]", b"{}", {"web": "1"}, {"web": -1}, {"web": 1.5}, {f"s{number}": 1 for number in range(10_001)}],
+    )
+    async def test_a_body_that_cannot_be_is_refused(self, api: InProcess, body: object) -> None:
+        answer = await api.ask("POST", self.CHANGES, body)
+        assert answer.status == 400
+        assert "body" in answer.text
 
 
 class TestSummaries:

@@ -25,6 +25,7 @@ from homeport.wire import consul as wire
 
 from . import mapping, native
 from .api import ConsulAPI, is_unknown_check, quoted
+from .changes import Changes
 from .settings import ConsulSettings
 
 _ENTRIES = msgspec.json.Decoder(list[wire.ServiceEntry])
@@ -46,6 +47,8 @@ class ConsulBackend:
     def __init__(self, settings: ConsulSettings) -> None:
         self._settings = settings
         self._api = ConsulAPI(settings)
+        self._changes = Changes(self._api, wait=settings.wait, timeout=settings.timeout)
+        self._follows_many = False
 
     def __repr__(self) -> str:
         return f"ConsulBackend({self.url!r})"
@@ -57,11 +60,15 @@ class ConsulBackend:
 
     @property
     def watch_limit(self) -> int | None:
-        """Consul allows a client 200 connections by default; half of them are left for other requests."""
-        return 100
+        """None where one request follows all services, as on Homeport's registry once it was reached.
+
+        Consul allows a client 200 connections by default; half of them are left for other requests.
+        """
+        return None if self._follows_many else 100
 
     async def aclose(self) -> None:
         """Close all connections."""
+        await self._changes.aclose()
         await self._api.aclose()
 
     async def ping(self) -> Mapping[str, str]:
@@ -93,7 +100,7 @@ class ConsulBackend:
     async def watch(
         self, service: str, *, datacenter: str = "", after: Cursor | None = None
     ) -> AsyncGenerator[Observed, None]:
-        """Observe ``service`` by blocking queries.
+        """Observe ``service`` by blocking queries, or by one request for all services where the registry offers that.
 
         The first query never blocks, also not with ``after``: against a server that was wiped, a query with an index
         that it has not reached yet would wait its whole time.
@@ -101,8 +108,22 @@ class ConsulBackend:
         observed = await self._observe(service, datacenter, known=after, block=False, identify=True)
         yield observed
         while True:
-            observed = await self._observe(service, datacenter, known=observed.cursor, block=True, identify=True)
-            yield observed
+            self._follows_many = not self._api.scope(datacenter) and await self._api.offers("service-changes")
+            if not self._follows_many:
+                observed = await self._observe(service, datacenter, known=observed.cursor, block=True, identify=True)
+                yield observed
+                continue
+            store = observed.cursor.store
+            follower = self._changes.follow(service, observed.cursor.position, store)
+            try:
+                while observed.cursor.store == store:
+                    if await follower.next(observed.cursor.position):
+                        observed = await self._observe(service, datacenter, known=observed.cursor, block=False)
+                    else:
+                        observed = msgspec.structs.replace(observed, reset=False)
+                    yield observed
+            finally:
+                await self._changes.leave(follower)
 
     async def services(self, *, datacenter: str = "") -> Sequence[ServiceSummary]:
         """All services, by name; with counts from Homeport's registry."""

@@ -19,6 +19,7 @@ from homeport.registry.records import SERVICES, ServiceRecord
 from homeport.registry.registry import Registry
 from homeport.registry.store.transaction import Transaction
 from homeport.registry.topics import wait_for_any
+from homeport.registry.waiting import with_jitter
 from homeport.wire import consul, golang
 from homeport.wire.consul_decode import decode
 from homeport.wire.consul_rules import checked_service
@@ -26,7 +27,6 @@ from homeport.wire.http import EMPTY, HTTPError, Request, Response
 
 from .agent_lists import AgentServiceList
 from .agent_rows import agent_service
-from .blocking import with_jitter
 from .community_routes import CommunityRoutes
 from .expectations import expecting, taken_out_of_service
 from .large_answers import LargeAnswers

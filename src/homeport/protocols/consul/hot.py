@@ -14,9 +14,10 @@ import msgspec
 
 from homeport.registry.answers import Read
 from homeport.registry.registry import Registry
+from homeport.registry.waiting import DEFAULT_WAIT, bounded_wait
 from homeport.wire.durations import parse_duration
 
-from .blocking import DEFAULT_WAIT, LONGEST_WAIT, Consistency, index_headers
+from .blocking import Consistency, index_headers
 from .reads import CatalogNodes, CatalogService, CatalogServices, HealthService, Selection, ServiceRead
 
 _TARGET = re.compile(
@@ -124,4 +125,4 @@ def _parameters(query: bytes) -> tuple[bool, tuple[str, ...], Consistency, int, 
             consistency = "stale" if name == b"stale" else "consistent"
         else:
             return None
-    return passing, tags, consistency, after, DEFAULT_WAIT if wait <= 0 else min(wait, LONGEST_WAIT)
+    return passing, tags, consistency, after, bounded_wait(wait)

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 
 import msgspec
 
+from homeport.registry.waiting import bounded_wait
 from homeport.wire import golang
 from homeport.wire.durations import DurationError, parse_duration
 from homeport.wire.http import HTTPError, Request
 
-from .blocking import Consistency, bounded_wait, failure_headers
+from .blocking import Consistency, failure_headers
 
 _LARGEST_INDEX = (1 << 64) - 1
 _TRUE = frozenset(("", "1", "t", "T", "TRUE", "true", "True"))

@@ -12,10 +12,11 @@ from functools import partial
 import msgspec
 
 from homeport.registry.registry import Registry
+from homeport.registry.waiting import wait_for_news, with_jitter
 from homeport.wire import consul
 from homeport.wire.http import HTTPError, Request, Response, Routes
 
-from .blocking import failure_headers, index_headers, wait_beyond, with_jitter
+from .blocking import failure_headers, index_headers
 from .cache_marks import CacheMarks
 from .filter_syntax import FilterError
 from .filters import compile_filter
@@ -70,7 +71,12 @@ class Questions:
             read = self.read_for(question, request)
             if options.after:
                 timeout = with_jitter(options.wait, self._jitter())
-                await wait_beyond(read, options.after, timeout=timeout, ending=self._registry.draining)
+                await wait_for_news(
+                    lambda: read.index() > options.after,
+                    lambda: read.topics,
+                    timeout=timeout,
+                    ending=self._registry.draining,
+                )
             index, body = await self._large.make(read) if read.large else (read.index(), read.render())
         except FilterError as error:
             # What an expression costs is found out while it is applied.

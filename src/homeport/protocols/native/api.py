@@ -9,10 +9,11 @@ from homeport.registry.registry import Registry
 from homeport.wire import golang
 from homeport.wire.http import Request, Response, Routes
 
+from .changes import Changes
 from .checks import Checks
 from .services import Services
 
-FEATURES = ("incarnation", "check-run", "check-history", "check-expectations", "summary")
+FEATURES = ("incarnation", "check-run", "check-history", "check-expectations", "summary", "service-changes")
 """What a client may rely on: endpoints of this protocol, and what registrations may carry."""
 
 
@@ -29,6 +30,7 @@ class NativeAPI:
         routes = Routes()
         routes.add(["GET"], "/v1/homeport/capabilities", self.capabilities)
         routes.include(Services(self._registry).routes())
+        routes.include(Changes(self._registry).routes())
         routes.include(Checks(self._registry, self._health).routes())
         return routes
 

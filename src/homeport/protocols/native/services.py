@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 from homeport.registry.registry import Registry
 from homeport.registry.services import deregister_incarnation
+from homeport.registry.waiting import wait_for_news, with_jitter
 from homeport.wire.http import HTTPError, Request, Response, Routes
 
 from .summaries import Summaries
-from .waiting import patience, wait_beyond
+from .waiting import patience
 
 
 class Services:
@@ -31,9 +32,14 @@ class Services:
     async def listing(self, request: Request) -> Response:
         """``GET /v1/homeport/services?index&wait``: a summary of every service, by name."""
         summaries, registry = self._summaries, self._registry
-        await wait_beyond(
-            patience(request), summaries.index, summaries.topics, registry.draining, jitter=self._jitter()
-        )
+        waiting = patience(request)
+        if waiting.after:
+            await wait_for_news(
+                lambda: summaries.index() > waiting.after,
+                lambda: summaries.topics,
+                timeout=with_jitter(waiting.timeout, self._jitter()),
+                ending=registry.draining,
+            )
         index, body = await summaries.answer()
         return Response(body=body, headers=(("X-Consul-Index", str(index)),))
 

@@ -93,12 +93,15 @@ class Results:
             _log.warning("a check flaps", extra={"check": live.record.id, "service": live.record.service_id})
 
     def _believe(self, live: LiveCheck, status: Status, output: str) -> None:
-        """Let a check be so; what is so already needs no writing, and a new output alone can wait."""
+        """Let a check be so; what is so already needs no writing, and a new output alone can wait.
+
+        The first output cannot: a new check is critical from the start, and whoever has just registered it asks why.
+        """
         record: CheckRecord = live.entry.value
         if live.verdict is None and status == record.status:
             if output == record.output:
                 return
-            if self._settings.check_update_interval:
+            if self._settings.check_update_interval and record.output:
                 self._write_later(live)
                 return
         self._commits.settle(live, Verdict(status, output, self._clock()))

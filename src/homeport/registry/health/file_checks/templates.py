@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from homeport.settings.templates import filled, places
+
 VARIABLES = ("address", "port", "id", "name", "node")
 """What can stand in a place: the instance's address and port, its id, the service's name, and its node's name."""
-_PLACE = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}(?=(:)?)", re.DOTALL)
 _HARMLESS = re.compile(r"[A-Za-z0-9_.:\[\]%@+][A-Za-z0-9_.:\[\]%@+-]*\Z")
 
 
@@ -17,20 +18,15 @@ class Unsafe(ValueError):
 
 def check_places(text: str) -> None:
     """Raises `ValueError` when a place asks for something that there is not."""
-    for found in _PLACE.finditer(text):
-        if found[1].removeprefix(".") not in VARIABLES or not found[1].startswith("."):
+    for place, asked in places(text):
+        if asked.removeprefix(".") not in VARIABLES or not asked.startswith("."):
             known = ", ".join(f".{name}" for name in VARIABLES)
-            raise ValueError(f'"{found[0]}" stands for nothing; there are {known}')
+            raise ValueError(f'"{place}" stands for nothing; there are {known}')
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:
     """The text with its places filled; an IPv6 address gets brackets where a colon follows (RFC 3986, 3.2.2)."""
-
-    def value(found: re.Match[str]) -> str:
-        filled = values[found[1].removeprefix(".")]
-        return f"[{filled}]" if found[2] and ":" in filled else filled
-
-    return _PLACE.sub(value, text)
+    return filled(text, lambda asked: values[asked.removeprefix(".")])
 
 
 def fill_command(text: str, values: Mapping[str, str]) -> str:
@@ -42,8 +38,8 @@ def fill_command(text: str, values: Mapping[str, str]) -> str:
     Raises:
         Unsafe: a value is no plain word.
     """
-    for found in _PLACE.finditer(text):
-        name = found[1].removeprefix(".")
+    for _, asked in places(text):
+        name = asked.removeprefix(".")
         if not _HARMLESS.match(values[name]):
             raise Unsafe(f"the {name} of this instance, {values[name]!r}, may not be put into a command")
     return fill(text, values)
