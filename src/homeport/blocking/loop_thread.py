@@ -1,0 +1,224 @@
+"""An event loop on a thread of its own, for callers who wait."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import selectors
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import CancelledError, Executor, Future
+from typing import Any, ParamSpec, TypeVar
+
+from homeport.errors import NotReady
+
+_log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_ENDING_TIMEOUT = 2.0
+"""How long what was cancelled may take to end, in seconds; a thread that takes longer ends with the process."""
+
+
+class LoopThread:
+    """Runs coroutines on a daemon thread that is started by the first of them.
+
+    Several threads may wait at once. One that stops waiting, by Ctrl-C for instance, cancels what it waits for.
+    """
+
+    def __init__(self, *, name: str) -> None:
+        self._name = name
+        # Reentrant: a signal handler may close what its own thread is just using.
+        self._lock = threading.RLock()
+        self._loop: _Loop | None = None
+        self._thread: threading.Thread | None = None
+        self._waited_for: set[Future[Any]] = set()
+        self._closed = False
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The loop, None before the first use."""
+        return self._loop
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be run any more."""
+        return self._closed
+
+    def refuse_own(self) -> None:
+        """Refuse to wait in the thread of the loop.
+
+        Raises:
+            NotReady: this is that thread.
+        """
+        if threading.current_thread() is self._thread:
+            raise NotReady(
+                "a blocking Discovery was used in the thread of its own event loop (by a backend, a balancer or an "
+                "observer), which would wait for itself; use it in another thread"
+            )
+
+    def run(self, work: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What ``work(*args, **kwargs)`` returns or raises.
+
+        Raises:
+            NotReady: it is closed, or was closed meanwhile, or this is the thread of the loop, which would wait for
+                itself.
+        """
+        self.refuse_own()
+        with self._lock:
+            future = self._submit(work(*args, **kwargs))
+            self._waited_for.add(future)
+        try:
+            return future.result()
+        except CancelledError:
+            raise _closed() from None
+        except BaseException:
+            future.cancel()
+            raise
+        finally:
+            self._waited_for.discard(future)
+
+    def launch(self, work: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        """Run ``work`` without waiting for it; nothing happens if there is no loop to run it."""
+        with self._lock:
+            if self._loop is not None and not self._closed:
+                self._submit(work())
+
+    def close(self, last: Callable[[], Coroutine[Any, Any, None]], *, timeout: float) -> None:
+        """Run ``last``, for ``timeout`` seconds at most, cancel everything else, and end the thread.
+
+        Who waits gets NotReady. Calling it twice is harmless.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            loop, thread = self._loop, self._thread
+            if loop is None or thread is None:
+                self._closed = True
+                return
+            future = self._submit(last())
+            self._closed = True
+        try:
+            future.result(timeout)
+        except TimeoutError:
+            _log.warning("closing took too long and was given up", extra={"thread": self._name})
+        finally:
+            self._stop(loop)
+            thread.join(_ENDING_TIMEOUT)
+
+    def end(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """As `close`, without waiting for anything."""
+        with self._lock:
+            loop = self._loop
+            if self._closed or loop is None:
+                self._closed = True
+                return
+            ending = self._submit(last())
+            self._closed = True
+        ending.add_done_callback(lambda _: self._stop(loop))
+
+    def leave_behind(self) -> None:
+        """In a forked child, where the thread does not exist: let go of what belongs to the parent, in silence.
+
+        The child would otherwise keep the parent's connections open after the parent has closed them, and what is
+        collected here could disturb the parent's loop.
+        """
+        self._closed = True
+        if self._loop is not None:
+            self._loop.leave_behind()
+
+    def _submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Have the loop run ``work``; called under the lock."""
+        if self._closed:
+            work.close()
+            raise _closed()
+        if self._loop is None:
+            try:
+                self._start()
+            except RuntimeError as error:
+                work.close()
+                raise NotReady("no thread can be started any more: the program is ending") from error
+        assert self._loop is not None
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def _start(self) -> None:
+        loop = _Loop()
+        self._thread = threading.Thread(target=_serve, args=(loop,), name=self._name, daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError:
+            loop.close()
+            raise
+        self._loop = loop
+
+    def _stop(self, loop: asyncio.AbstractEventLoop) -> None:
+        with contextlib.suppress(RuntimeError):  # it is closed already
+            loop.call_soon_threadsafe(loop.stop)
+        # Also those whose work ignores its cancellation.
+        for future in tuple(self._waited_for):
+            future.cancel()
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """An event loop that can be left behind by a fork, and works while the interpreter is ending."""
+
+    def __init__(self) -> None:
+        self._watched = selectors.DefaultSelector()
+        super().__init__(self._watched)
+
+    def run_in_executor(  # type: ignore[override]  # typeshed's form has type variables that it does not export
+        self, executor: Executor | None, func: Callable[..., T], *args: Any
+    ) -> asyncio.Future[T]:
+        """As everywhere, but an interpreter that is ending, whose executors take nothing more, runs it here."""
+        try:
+            return super().run_in_executor(executor, func, *args)
+        except RuntimeError:
+            if executor is not None or self.is_closed():
+                raise
+        done: asyncio.Future[T] = self.create_future()
+        try:
+            done.set_result(func(*args))
+        except Exception as error:  # noqa: BLE001 - it is handed on
+            done.set_exception(error)
+        return done
+
+    def leave_behind(self) -> None:
+        """See `LoopThread.leave_behind`."""
+        self.set_exception_handler(lambda _loop, _context: None)
+        nothing = os.open(os.devnull, os.O_RDWR)
+        # Their owners still close these numbers some day, so that they must not become free before.
+        numbers = [key.fd for key in self._watched.get_map().values()]
+        if hasattr(self._watched, "fileno"):
+            numbers.append(self._watched.fileno())
+        for number in numbers:
+            os.dup2(nothing, number, inheritable=False)
+        os.close(nothing)
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    """The thread: run the loop until it is stopped, and leave nothing in it."""
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+        loop.run_until_complete(_cancel_all())
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+async def _cancel_all() -> None:
+    """Cancel every other task, and wait a while for them to end."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_ENDING_TIMEOUT):
+            while others := asyncio.all_tasks() - {asyncio.current_task()}:
+                for task in others:
+                    task.cancel()
+                await asyncio.wait(others)
+
+
+def _closed() -> NotReady:
+    return NotReady("this Discovery was closed; make a new one")
