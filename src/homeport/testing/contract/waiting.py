@@ -1,5 +1,7 @@
 """Waiting for what a watch delivers."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable
 
@@ -10,7 +12,11 @@ PATIENCE = 40.0
 
 
 async def until(watch: Watch, condition: Callable[[Snapshot], bool], *, timeout: float = PATIENCE) -> Snapshot:
-    """The first snapshot, from the current one on, that fulfils the condition; TimeoutError says what came instead."""
+    """The first snapshot, from the current one on, that fulfils the condition.
+
+    Raises:
+        TimeoutError: none came in time; it says what came instead.
+    """
     seen: list[str] = []
     try:
         async with asyncio.timeout(timeout):

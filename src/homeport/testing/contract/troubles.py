@@ -1,0 +1,221 @@
+"""Outages, broken networks, wrong answers, restarts and lost data."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+
+import msgspec
+import pytest
+
+from homeport.client.keeper import Standing
+from homeport.errors import BackendError, BackendUnavailable, InvalidAnswer
+from homeport.model import Snapshot
+from homeport.spi import Discoverer, Registrar
+
+from .harness import CUT, GARBAGE, HALF_OPEN, OUTAGE, SLOW, Harness
+from .scenarios import Scenarios, can_watch, need, one
+from .waiting import PATIENCE, fresh, ids, stale, until
+
+_SLOW_TIME = 1.5
+
+
+class TroubleContract(Scenarios):
+    """What is known is kept and marked as stale; nothing is believed that was not stated; everything heals."""
+
+    @pytest.fixture
+    def durable_harness(self, harness: Harness) -> Harness:
+        """The harness for restarts and wipes; a subclass whose ``harness`` is shared with others gives one apart."""
+        return harness
+
+    async def test_an_outage_is_told_and_so_is_its_end(self, harness: Harness, name: str) -> None:
+        """The last instances stay, stale; who asks for something new learns that nobody answers."""
+        need(OUTAGE in harness.troubles, "cause an outage")
+        await harness.write(one(name, 1))
+        async with harness.discovery() as discovery, discovery.watch(name) as watch:
+            await discovery.resolve(name)
+            async with harness.trouble(OUTAGE):
+                outage = await until(watch, stale)
+                assert ids(outage) == [f"{name}-1"]
+                assert outage.reason
+                assert watch.pick().id == f"{name}-1"
+                assert (await discovery.discover(name)).stale
+                with pytest.raises(BackendUnavailable):
+                    await discovery.discover(f"{name}-never-asked")
+                with pytest.raises(BackendUnavailable):
+                    await discovery.discover(name, use_cache=False)
+                with pytest.raises(BackendError):
+                    await discovery.services()
+                if harness.writes_in_trouble:
+                    await harness.write(one(name, 2))
+            if not harness.writes_in_trouble:
+                await harness.write(one(name, 2))
+            await until(watch, lambda snapshot: fresh(snapshot) and ids(snapshot) == [f"{name}-1", f"{name}-2"])
+            assert not (await discovery.discover(name)).stale
+
+    async def test_cut_connections_lose_nothing(self, harness: Harness, name: str) -> None:
+        """Whatever changes around a cut is seen in the end."""
+        need(CUT in harness.troubles, "cut connections")
+        async with harness.discovery() as discovery, discovery.watch(name) as watch:
+            for number in range(8):
+                async with harness.trouble(CUT):
+                    pass
+                await harness.write(one(name, number))
+            await until(watch, lambda snapshot: len(snapshot) == 8 and fresh(snapshot))
+
+    async def test_a_half_open_connection_is_noticed(self, harness: Harness, name: str) -> None:
+        """Silence is not taken for the absence of news."""
+        need(HALF_OPEN in harness.troubles, "keep connections half open")
+        await harness.write(one(name, 1))
+        async with harness.discovery() as discovery, discovery.watch(name) as watch:
+            async with harness.trouble(HALF_OPEN):
+                silent = await until(watch, stale)
+                assert silent.reason
+                assert ids(silent) == [f"{name}-1"]
+            await harness.write(one(name, 2))
+            await until(watch, lambda snapshot: fresh(snapshot) and len(snapshot) == 2)
+
+    async def test_a_slow_network_is_no_outage(self, harness: Harness, name: str) -> None:
+        """What comes late, but comes, is not stale."""
+        need(SLOW in harness.troubles, "be slow")
+        seen: list[Snapshot] = []
+        async with (
+            harness.trouble(SLOW),
+            harness.discovery() as discovery,
+            discovery.watch(name, on_change=seen.append) as watch,
+        ):
+            await harness.write(one(name, 1))
+            await until(watch, lambda snapshot: len(snapshot) == 1)
+            await asyncio.sleep(_SLOW_TIME)  # an outage would show within that
+        assert [len(snapshot) for snapshot in seen] == [0, 1]
+        assert not any(map(stale, seen))
+
+    async def test_garbage_is_never_believed(self, harness: Harness, name: str) -> None:
+        """Answers that cannot be right change nothing but the staleness, and surface as errors of Homeport."""
+        kinds = [kind for kind in harness.troubles if kind.startswith(GARBAGE)]
+        need(kinds, "answer garbage")
+        await harness.write(one(name, 1))
+        seen: list[Snapshot] = []
+        async with harness.discovery() as discovery, discovery.watch(name, on_change=seen.append) as watch:
+            for kind in kinds:
+                async with harness.trouble(kind):
+                    broken = await until(watch, stale)
+                    assert ids(broken) == [f"{name}-1"], kind
+                    with pytest.raises((InvalidAnswer, BackendUnavailable)):
+                        await discovery.discover(name, use_cache=False)
+                await until(watch, fresh)
+        assert all(ids(snapshot) == [f"{name}-1"] for snapshot in seen)
+
+    async def test_a_restart_is_stale_and_then_fresh_and_nothing_is_lost(
+        self, durable_harness: Harness, name: str
+    ) -> None:
+        """Instances outlive a restart, and no watch sees an empty set that nobody stated."""
+        harness = durable_harness
+        need(harness.restarts, "restart")
+        await harness.write(one(name, 1))
+        seen: list[Snapshot] = []
+        async with harness.discovery() as discovery, discovery.watch(name, on_change=seen.append) as watch:
+            restarting = asyncio.create_task(harness.restart())
+            await until(watch, stale)
+            await restarting
+            await until(watch, fresh)
+            await harness.write(one(name, 2))
+            await until(watch, lambda snapshot: len(snapshot) == 2)
+        assert all(snapshot.instances for snapshot in seen)
+
+    async def test_a_registration_outlives_a_restart(self, durable_harness: Harness, name: str) -> None:
+        """It is there afterwards, whether the system kept it or the program made it again."""
+        harness = durable_harness
+        need(harness.restarts, "restart")
+        async with aclosing(harness.backend()) as backend:
+            need(isinstance(backend, Registrar), "register: the backend is no Registrar")
+        async with (
+            harness.discovery() as discovery,
+            discovery.register(name, id=f"{name}-1", port=1, ttl=3 * harness.ttl),
+            discovery.watch(name) as watch,
+        ):
+            restarting = asyncio.create_task(harness.restart())
+            await until(watch, stale)
+            await restarting
+            back = await until(watch, lambda snapshot: fresh(snapshot) and len(snapshot) == 1)
+            assert ids(back) == [f"{name}-1"]
+            assert await harness.listed(name) == [f"{name}-1"]
+
+    async def test_lost_data_keep_the_last_snapshot_until_the_instances_are_back(
+        self, durable_harness: Harness, name: str
+    ) -> None:
+        """A wiped system is no reason to forget whom to call."""
+        harness = durable_harness
+        need(harness.wipes, "lose its data")
+        for number in range(3):
+            await harness.write(one(name, number))
+        seen: list[Snapshot] = []
+        async with harness.discovery() as discovery, discovery.watch(name, on_change=seen.append) as watch:
+            await harness.wipe()
+            kept = await until(watch, lambda snapshot: snapshot.reason == "reset")
+            assert len(kept) == 3
+            for number in range(3):
+                assert watch.current.stale
+                await harness.write(one(name, number))
+            await until(watch, fresh)
+            assert len(watch.current) == 3
+        assert all(len(snapshot) == 3 for snapshot in seen)
+
+    async def test_after_the_grace_lost_data_are_believed(self, durable_harness: Harness, name: str) -> None:
+        """What does not come back within ``reset_grace`` is gone."""
+        harness = durable_harness
+        need(harness.wipes, "lose its data")
+        await harness.write(one(name, 1))
+        settings = msgspec.structs.replace(harness.settings, reset_grace=1.0)
+        async with harness.discovery(settings) as discovery, discovery.watch(name) as watch:
+            await harness.wipe()
+            await until(watch, lambda snapshot: snapshot.reason == "reset")
+            gone = await until(watch, fresh)
+            assert ids(gone) == []
+
+    async def test_a_registration_is_made_again_after_data_were_lost(self, durable_harness: Harness, name: str) -> None:
+        """Whoever lives is registered."""
+        harness = durable_harness
+        need(harness.wipes, "lose its data")
+        async with aclosing(harness.backend()) as backend:
+            need(isinstance(backend, Registrar), "register: the backend is no Registrar")
+        async with (
+            harness.discovery() as discovery,
+            discovery.register(name, id=f"{name}-1", port=1, ttl=3 * harness.ttl) as registration,
+        ):
+            lost = asyncio.create_task(registration.wait_for(Standing.LOST))
+            await asyncio.sleep(0)
+            await harness.wipe()
+            async with asyncio.timeout(PATIENCE):
+                await lost
+                await registration.wait_for(Standing.REGISTERED)
+            assert await harness.listed(name) == [f"{name}-1"]
+            assert (await discovery.discover(name))[0].healthy
+
+    async def test_only_errors_of_homeport_leave_it(self, harness: Harness, name: str) -> None:
+        """Whatever is asked in an outage fails with BackendUnavailable, which names the backend."""
+        need(OUTAGE in harness.troubles, "cause an outage")
+        async with aclosing(harness.backend()) as backend:
+            assert isinstance(backend, Discoverer)
+            watched = await can_watch(backend, name)
+        async with aclosing(harness.backend()) as backend, harness.trouble(OUTAGE):
+            assert isinstance(backend, Discoverer)
+            attempts: list[Callable[[], Awaitable[object]]] = [
+                backend.ping,
+                lambda: backend.fetch(name),
+                backend.services,
+            ]
+            if watched:
+                attempts.append(lambda: anext(backend.watch(name)))
+            if isinstance(backend, Registrar):
+                registrar = backend
+                attempts += [
+                    lambda: registrar.register(one(name, 1), ttl=harness.ttl, incarnation="x"),
+                    lambda: registrar.deregister(f"{name}-1"),
+                ]
+            for attempt in attempts:
+                with pytest.raises(BackendUnavailable) as caught:
+                    await attempt()
+                assert caught.value.retryable
+                assert str(caught.value)
