@@ -24,6 +24,7 @@ COMMANDS = {
     "serve": "serve",
     "register": "register",
     "deregister": "register",
+    "agent": "agent",
     "list": "discover",
     "find": "discover",
     "describe": "discover",
@@ -36,6 +37,8 @@ COMMANDS = {
     "health-summary": "health",
     "status": "status",
     "test-connection": "status",
+    "config-check": "config_check",
+    "debug": "debug",
 }
 """Every command, and the module here that has it. It is imported when its command is used, or help is asked for."""
 
@@ -56,7 +59,8 @@ class LazyCommands(UserDict[str, Any]):
             module = import_module(f"{__package__}.{COMMANDS[name]}")
             group = typer.main.get_group(module.app)
             for one, command in group.commands.items():
-                command.help = unwrapped(command.help)
+                for each in (command, *getattr(command, "commands", {}).values()):
+                    each.help = unwrapped(each.help)
                 self.data[one] = command
         return super().__getitem__(name)
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from urllib.parse import urlencode
 
-from homeport.backends.opening import open_backend
+from homeport.backends.opening import open_backends
+from homeport.client.configuration.configuration import BACKEND_VARIABLES, choose_backend
 from homeport.errors import SettingsError, Unsupported
 from homeport.settings import SettingsFile, find_file, read_file
 from homeport.spi import Backend, Discoverer, HealthReporter, Registrar
 
 from .exits import Misuse
+from .first_answer import FirstAnswer
 from .running import READ_TIMEOUT, within
-
-_VARIABLES = ("HOMEPORT_BACKEND", "DISCOVERY_PROVIDER", "CONSUL_HTTP_ADDR")
-"""The variables by which the environment names a backend; `homeport.backends.opening.default_backend` reads them."""
 
 
 def settings_file(argument: str | None, environ: Mapping[str, str]) -> SettingsFile | None:
@@ -29,31 +27,40 @@ def settings_file(argument: str | None, environ: Mapping[str, str]) -> SettingsF
     return None if path is None else read_file(path)
 
 
-def chosen_backend(named: Sequence[str] | None, *, environ: Mapping[str, str], file: SettingsFile | None) -> Backend:
-    """The backend that the command line, else the environment, else the file names, else the registry on this host.
+def chosen_backends(
+    named: Sequence[str] | None, *, environ: Mapping[str, str], file: SettingsFile | None
+) -> tuple[Backend, ...]:
+    """The backends that the command line, else the environment, else the file names, else the registry on this host.
 
-    Nothing is connected yet.
+    Several are a fallback chain, in order of preference. Nothing is connected yet.
 
     Raises:
-        Misuse: the command line names several, or one that cannot be right.
+        Misuse: the command line names one that cannot be right.
         SettingsError: the environment or the file does.
     """
-    if named:
-        if len(named) > 1:
-            raise Misuse(
-                "several backends are a fallback chain, which this version does not have yet; name one --backend"
-            )
-        try:
-            return open_backend(named[0], environ)
-        except SettingsError as error:
-            raise Misuse(f"--backend: {error}") from error
-    if file is None or any(environ.get(variable, "").strip() for variable in _VARIABLES):
-        return open_backend(None, environ)
+    chosen, completed = choose_backend(named or None, file=file or SettingsFile(), environ=environ)
+    in_file = file is not None and not any(environ.get(variable, "").strip() for variable in BACKEND_VARIABLES)
     try:
-        return open_backend(_of_file(file), environ)
+        return tuple(one.backend for one in open_backends(chosen, completed))
     except SettingsError as error:
-        prefix = "" if str(error).startswith(file.name) else f"{file.name}: backend: "
-        raise SettingsError(f"{prefix}{error}") from error
+        if named:
+            raise Misuse(f"--backend: {error}") from error
+        if file is None or not in_file:
+            raise
+        raise SettingsError(f"{file.name}: {'consul' if chosen == 'consul' else 'backend'}: {error}") from error
+
+
+def chosen_backend(named: Sequence[str] | None, *, environ: Mapping[str, str], file: SettingsFile | None) -> Backend:
+    """The one backend that is named as `chosen_backends` says.
+
+    Raises:
+        Misuse: there are several, or the command line names one that cannot be right.
+        SettingsError: see `chosen_backends`.
+    """
+    chain = chosen_backends(named, environ=environ, file=file)
+    if len(chain) > 1:
+        raise Misuse("several backends are a fallback chain, which this command cannot use; name one --backend")
+    return chain[0]
 
 
 @asynccontextmanager
@@ -73,14 +80,22 @@ async def opened(named: Sequence[str] | None, *, config: str | None) -> AsyncIte
 
 @asynccontextmanager
 async def reading(named: Sequence[str] | None, *, config: str | None) -> AsyncIterator[Discoverer]:
-    """The chosen backend, for a command that only reads and gives up when that takes too long.
+    """The chosen backend, for a command that only reads and gives up when that takes too long; closed at the end.
+
+    Of several backends, the first that answers is the one, and each has its share of the time.
 
     Raises:
         BackendUnavailable: it took too long.
-        HomeportError: see `opened` and `discoverer`.
+        HomeportError: see `chosen_backends` and `discoverer`.
     """
-    async with opened(named, config=config) as backend, within(READ_TIMEOUT, backend):
-        yield discoverer(backend)
+    chosen = chosen_backends(named, environ=os.environ, file=settings_file(config, os.environ))
+    chain = [discoverer(one) for one in chosen]
+    backend = chain[0] if len(chain) == 1 else FirstAnswer(chain, patience=READ_TIMEOUT / len(chain))
+    try:
+        async with within(READ_TIMEOUT, backend):
+            yield backend
+    finally:
+        await backend.aclose()
 
 
 def discoverer(backend: Backend) -> Discoverer:
@@ -105,46 +120,17 @@ def reporter(backend: Backend) -> HealthReporter:
     return backend
 
 
-def registrar(backend: Backend) -> Registrar:
-    """The backend as one that takes registrations.
+def registrar(*backends: Backend) -> Registrar:
+    """The one that takes registrations: as for a `Discovery`, the first of a chain that can.
 
     Raises:
-        Unsupported: it does not.
+        Unsupported: none can.
     """
-    if not isinstance(backend, Registrar):
-        raise Unsupported(f"the backend {backend.url} takes no registrations", backend=backend.url)
-    return backend
-
-
-def _of_file(file: SettingsFile) -> str | None:
-    """The backend that the file names: a URL or a bare name, or a mapping of ``url`` and its parameters.
-
-    Raises:
-        SettingsError: it is something else, or several.
-    """
-    section = file.content.get("backend")
-    place = f"{file.name}: backend"
-    if section is None:
-        return None
-    if isinstance(section, str):
-        return section
-    if isinstance(section, list):
-        raise SettingsError(f"{place} is a list, a fallback chain, which this version does not have yet; name one")
-    if not isinstance(section, Mapping):
-        raise SettingsError(f"{place} must be a URL such as homeport://127.0.0.1:8500, or url: with its parameters")
-    url = section.get("url")
-    if not isinstance(url, str):
-        raise SettingsError(f"{place}.url is missing; give for example url: homeport://127.0.0.1:8500")
-    parameters = {key: _parameter(value, f"{place}.{key}") for key, value in section.items() if key != "url"}
-    if not parameters:
-        return url
-    full = url if "://" in url else f"{url}://"
-    return f"{full}{'&' if '?' in full else '?'}{urlencode(parameters)}"
-
-
-def _parameter(value: object, place: str) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str | int | float):
-        return str(value)
-    raise SettingsError(f"{place} must be text, a number, or true or false")
+    for one in backends:
+        if isinstance(one, Registrar):
+            return one
+    raise Unsupported(
+        f"{' and '.join(one.url for one in backends)} takes no registrations; "
+        "a Homeport registry (homeport://) does, and so does Consul (consul://)",
+        backend=backends[0].url,
+    )

@@ -10,6 +10,7 @@ from homeport.client.keeper import Standing
 from homeport.client.registration import Registration
 from homeport.model import Service
 
+from .choosing import registrar
 from .exits import FAILED, INTERRUPTED
 from .options import Form
 from .output import Row, show_one
@@ -29,7 +30,7 @@ async def keep_registered(discovery: Discovery, service: Service, *, ttl: float,
     registration = discovery.register(service, ttl=ttl, on_change=tell)
     # Taken before anything is sent: whoever sees the registration may end this program and find it gone.
     with Signals((signal.SIGTERM, signal.SIGINT)) as signals:
-        number = await _kept(registration, signals, backend=discovery.backend.url, form=form)
+        number = await _kept(registration, signals, backend=registrar(*discovery.backends).url, form=form)
         left = await leave(registration, ttl=ttl)
     if number is None:
         return FAILED

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from homeport.client.absence import no_instances
 from homeport.connections.near_miss import near_miss
-from homeport.errors import HomeportError, InvalidValue, NoInstances
+from homeport.errors import HomeportError, InvalidValue, NoInstances, Unsupported
 from homeport.model import Instance, Query
 from homeport.spi import Discoverer
 
@@ -84,7 +84,10 @@ def one_of(instances: Sequence[Instance], service_id: str, *, backend: str) -> I
 
 async def _meant(backend: Discoverer, query: Query) -> str:
     """A question that names the service that was probably meant, "" when none is close."""
-    summaries = {one.name: one for one in await backend.services(datacenter=query.datacenter)}
+    try:
+        summaries = {one.name: one for one in await backend.services(datacenter=query.datacenter)}
+    except Unsupported:  # DNS, for one, has no list of services
+        return ""
     close = near_miss(query.service, summaries)
     if not close:
         return ""

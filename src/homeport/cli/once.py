@@ -6,6 +6,7 @@ import secrets
 
 import msgspec
 
+from homeport.client.automatic import stable_id
 from homeport.model import Service
 from homeport.spi import Registrar
 
@@ -25,8 +26,7 @@ async def register_once(source: Registrar, service: Service, *, own_id: bool, fo
         HomeportError: the backend cannot be asked, or refuses.
     """
     if not own_id:
-        place = service.address.replace(":", "-")
-        service = msgspec.structs.replace(service, id=f"{service.name}-{place}-{service.port}")
+        service = msgspec.structs.replace(service, id=stable_id(service))
     await source.register(service, ttl=None, incarnation=secrets.token_hex(6))
     view = registration_view(service, backend=source.url)
     show_one(view, form=form, text=lambda row: f"registered {row['id']} at {row['endpoint']} on {row['backend']}")

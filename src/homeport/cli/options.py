@@ -23,7 +23,8 @@ Backend = Annotated[
     typer.Option(
         "--backend",
         metavar="URL",
-        help="Where the services are: homeport://HOST:PORT, consul://HOST:PORT, or a bare name such as consul.",
+        help="Where the services are: homeport://HOST:PORT, consul://HOST:PORT, static:///FILE, or a bare name such "
+        "as consul. Given again, it names who answers while the ones before cannot.",
         show_default=False,
     ),
 ]
@@ -64,7 +65,16 @@ Meta = Annotated[
     typer.Option("--meta", metavar="KEY=VALUE", help="Only with this metadata; may be repeated.", show_default=False),
 ]
 ServiceId = Annotated[
-    str, typer.Option("--service-id", metavar="ID", help="This instance of the service.", show_default=False)
+    str, typer.Option("--service-id", "--id", metavar="ID", help="This instance of the service.", show_default=False)
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A value for the places {{ .KEY }} of service definitions; may be repeated.",
+        show_default=False,
+    ),
 ]
 
 
@@ -111,3 +121,15 @@ def duration(text: str, *, option: str) -> float:
         return seconds(text)
     except InvalidValue as error:
         raise Misuse(f"{option}: {error}") from error
+
+
+def interval(text: str, *, option: str) -> float:
+    """Seconds above 0 from a text such as ``10s``.
+
+    Raises:
+        Misuse: it is no duration, or none at all.
+    """
+    value = duration(text, option=option)
+    if not value > 0:
+        raise Misuse(f'{option} is "{text}"; it must be above 0')
+    return value

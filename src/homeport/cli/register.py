@@ -10,15 +10,15 @@ import msgspec
 import typer
 import typer.core
 
-from homeport.client.discovery import Discovery
-from homeport.client.settings import ClientSettings
+from homeport.client.configuration.configuration import SERVICE_NAME
 from homeport.model import HealthCheck, Instance, Query, Service, TTLCheck
-from homeport.settings import load
 
 from . import columns, options
 from .check_texts import FORMS, health_check
-from .choosing import chosen_backend, discoverer, opened, registrar, settings_file
+from .choosing import discoverer, opened, registrar
+from .configured import client
 from .exits import Failure, Misuse
+from .from_file import register_file
 from .keeping import keep_registered
 from .lookup import SeveralInstances, instances_of, one_of
 from .once import register_once
@@ -59,11 +59,19 @@ class WithCommand(typer.core.TyperCommand):
         "register web --port 8000 -- python -m http.server 8000",
         'register api --address 10.0.1.100 --port 8080 --tags "api,v2" --health-check http://10.0.1.100:8080/health',
         "register api --port 8080 --keep",
+        "register --file services/api.yaml --set version=2.1.0",
     ),
 )
 def register(
     context: typer.Context,
-    name: options.Name,
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="[NAME]",
+            help="The service; by default DISCOVERY_SERVICE_NAME, with --file the only one in it.",
+            show_default=False,
+        ),
+    ] = "",
     *,
     address: Annotated[
         str,
@@ -81,6 +89,7 @@ def register(
         str,
         typer.Option(
             "--id",
+            "--service-id",
             metavar="ID",
             help="The id of the instance; by default made of name, address and port, or unique where a lease is kept.",
             show_default=False,
@@ -140,6 +149,16 @@ def register(
             show_default=False,
         ),
     ] = None,
+    file: Annotated[
+        str | None,
+        typer.Option(
+            "--file",
+            metavar="FILE",
+            help="A file of service definitions to register; with NAME only that one.",
+            show_default=False,
+        ),
+    ] = None,
+    values: options.Set = None,
     keep: Annotated[
         bool, typer.Option("--keep", help="Stay, keep the registration alive, and deregister on Ctrl-C or SIGTERM.")
     ] = False,
@@ -165,15 +184,28 @@ def register(
 
     With neither: returns at once. Nobody renews the registration: it stays until it is deregistered, and only its
     health checks tell whether the instance still works.
+
+    With --file: what it is stands in a file of definitions; --set gives values for its places, {{ .version }}.
     """
     command: list[str] | None = context.meta.get(_COMMAND)
     _refuse_contradictions(command, keep=keep, start_timeout=start_timeout)
     once = command is None and not keep
     lease = options.duration(ttl or _LEASE, option="--ttl")
     patience = options.duration(start_timeout or _START, option="--start-timeout")
+    if file is not None:
+        _refuse_beside_file(context)
+        return register_file(
+            file, name, options.pairs(values, option="--set"), command=command, keep=keep, ttl=lease,
+            start_timeout=patience, backend=backend, form=form, config=config,
+        )  # fmt: skip
+    if values:
+        raise Misuse("--set gives values for the places of a definition, and there is no --file.")
     common = check_fields(
         check_name, check_interval, check_timeout, deregister_after, several=len(health_checks or ()) > 1
     )
+    name = name or os.environ.get(SERVICE_NAME, "").strip()
+    if not name:
+        raise Misuse(f"register needs a NAME, or {SERVICE_NAME}, or a --file.")
     wished = Service(
         name=name,
         id=instance_id,
@@ -187,22 +219,17 @@ def register(
     )
 
     async def work() -> int:
-        file = settings_file(config, os.environ)
-        settings = load(ClientSettings, prefix="client", environ=os.environ, file=file)
-        source = chosen_backend(backend, environ=os.environ, file=file)
-        try:
-            async with Discovery(source, settings=settings, handle_signals=False) as discovery:
-                async with within(READ_TIMEOUT, source):
-                    service = await discovery.completed(wished)
-                checks = checks_of(health_checks or (), service, common=common, ttl=lease if once and ttl else None)
-                service = msgspec.structs.replace(service, checks=checks)
-                if command:
-                    return await run_registered(command, discovery, service, ttl=lease, start_timeout=patience)
-                if keep:
-                    return await keep_registered(discovery, service, ttl=lease, form=form)
-                return await register_once(registrar(source), service, own_id=bool(instance_id), form=form)
-        finally:
-            await source.aclose()
+        async with client(backend, config=config) as discovery:
+            source = registrar(*discovery.backends)
+            async with within(READ_TIMEOUT, source):
+                service = await discovery.completed(wished)
+            checks = checks_of(health_checks or (), service, common=common, ttl=lease if once and ttl else None)
+            service = msgspec.structs.replace(service, checks=checks)
+            if command:
+                return await run_registered(command, discovery, service, ttl=lease, start_timeout=patience)
+            if keep:
+                return await keep_registered(discovery, service, ttl=lease, form=form)
+            return await register_once(source, service, own_id=bool(instance_id), form=form)
 
     return run_async(work())
 
@@ -244,6 +271,21 @@ def deregister(
     return 0
 
 
+_WITH_FILE = frozenset({"name", "file", "values", "keep", "ttl", "start_timeout", "backend", "form", "config"})
+
+
+def _refuse_beside_file(context: typer.Context) -> None:
+    """What a definition says is not said on the command line too.
+
+    Raises:
+        Misuse: it is.
+    """
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if option.name not in _WITH_FILE and source is not None and source.name == "COMMANDLINE":
+            raise Misuse(f"{option.opts[0]} is not taken beside --file, which says what is registered; use --set.")
+
+
 def _refuse_contradictions(command: list[str] | None, *, keep: bool, start_timeout: str | None) -> None:
     if command is not None and not command:
         raise Misuse('there is no COMMAND after "--".')
@@ -262,8 +304,8 @@ def check_fields(
     removal = None if deregister_after is None else options.duration(deregister_after, option="--deregister-after")
     return {
         "name": name,
-        "interval": options.duration(interval, option="--check-interval"),
-        "timeout": options.duration(timeout, option="--check-timeout"),
+        "interval": options.interval(interval, option="--check-interval"),
+        "timeout": options.interval(timeout, option="--check-timeout"),
         "deregister_after": removal,
     }
 

@@ -7,10 +7,14 @@ from typing import Annotated
 
 import typer
 
-from homeport.settings import load
+from homeport.client.configuration.configuration import section
+from homeport.client.configuration.high_availability import SECTION as HIGH_AVAILABILITY
+from homeport.client.configuration.high_availability import HighAvailability
+from homeport.settings import SettingsFile, load
 
 from . import options
 from .choosing import settings_file
+from .exits import Misuse
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
@@ -60,8 +64,14 @@ def serve(
     HOMEPORT_SERVER_DATA_DIR. SIGHUP reads the section "health_checks" again.
     """
     from homeport.registry.health.file_checks.parsing import NO_FILE_CHECKS, FileChecks, parse
+    from homeport.server.listening import CannotStart, parse_address
     from homeport.server.settings import ServerSettings
 
+    if http is not None:
+        try:
+            parse_address(http, option="--http")
+        except CannotStart as error:
+            raise Misuse(str(error)) from error
     file = settings_file(config, os.environ)
     settings = load(
         ServerSettings,
@@ -69,6 +79,7 @@ def serve(
         arguments={"http": http, "data_dir": data_dir, "node": node, "datacenter": datacenter, "dev": dev or None},
         environ=os.environ,
         file=file,
+        implied=section(file or SettingsFile(), HIGH_AVAILABILITY, HighAvailability).implied_for_server(),
     )
 
     def file_checks() -> FileChecks:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
-from homeport.client.discovery import Discovery
-from homeport.client.settings import ClientSettings
 from homeport.model import Event, Instance, Snapshot, diff
-from homeport.settings import load
 
 from . import options
-from .choosing import chosen_backend, settings_file
+from .configured import client
 from .exits import Misuse, say
 from .output import cell_text, printable, write, write_document, write_line
 from .running import READ_TIMEOUT, run_async, within
@@ -53,30 +49,25 @@ def watch(
         raise Misuse("--follow never ends, and a JSON document has to; use --format ndjson.")
 
     async def work() -> int:
-        file = settings_file(config, os.environ)
-        settings = load(ClientSettings, prefix="client", environ=os.environ, file=file)
-        source = chosen_backend(backend, environ=os.environ, file=file)
-        try:
-            async with Discovery(source, settings=settings, handle_signals=False) as discovery:
-                subject = discovery.watch(
-                    name,
-                    tags=tuple(tag or ()),
-                    version=version,
-                    environment=environment,
-                    meta=options.pairs(meta, option="--meta"),
-                    datacenter=datacenter,
-                    healthy=False,
-                )
-                async with within(READ_TIMEOUT, source):
-                    await subject.begin()
-                reporter = ChangeReporter(name, form=form, clock=time.time)
-                async for snapshot in subject:
-                    if reporter.previous is None:
-                        say(f'watching "{name}" on {source.url}; Ctrl-C ends it.')
-                    if reporter.take(snapshot, follow=follow):
-                        break
-        finally:
-            await source.aclose()
+        async with client(backend, config=config) as discovery:
+            source = discovery.backend
+            subject = discovery.watch(
+                name,
+                tags=tuple(tag or ()),
+                version=version,
+                environment=environment,
+                meta=options.pairs(meta, option="--meta"),
+                datacenter=datacenter,
+                healthy=False,
+            )
+            async with within(READ_TIMEOUT, source):
+                await subject.begin()
+            reporter = ChangeReporter(name, form=form, clock=time.time)
+            async for snapshot in subject:
+                if reporter.previous is None:
+                    say(f'watching "{name}" on {source.url}; Ctrl-C ends it.')
+                if reporter.take(snapshot, follow=follow):
+                    break
         return 0
 
     return run_async(work())

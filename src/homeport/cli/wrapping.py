@@ -13,6 +13,7 @@ from homeport.client.registration import Registration
 from homeport.errors import HomeportError
 from homeport.model import Service
 
+from .choosing import registrar
 from .exits import Failure, say
 from .running import READ_TIMEOUT, within
 from .signals import Signals, terminal_sends_to_all
@@ -40,8 +41,9 @@ async def run_registered(
         Failure: its port did not answer in time; it was ended.
         HomeportError: it cannot be registered; it was ended, or not started.
     """
-    async with within(READ_TIMEOUT, discovery.backend):
-        await discovery.backend.ping()
+    source = registrar(*discovery.backends)
+    async with within(READ_TIMEOUT, source):
+        await source.ping()
     if start_timeout > 0 and service.port and await _accepts(service.address, service.port):
         raise Failure(
             f"another program answers at {place_of(service)} already, so nothing was started; choose another port, "
@@ -72,6 +74,7 @@ class _Wrapped:
         self._ttl = ttl
         self._start_timeout = start_timeout
         self._registration: Registration | None = None
+        self._began = False
         self._leaving: asyncio.Task[None] | None = None
 
     async def run(self, signals: Signals) -> int:
@@ -99,7 +102,7 @@ class _Wrapped:
                 await self._end_program()
                 await ended
         code = ended.result()
-        if self._registration is None and self._leaving is None:
+        if not self._began and self._leaving is None:
             say(f"the program ended before its port answered (exit {code}); nothing was registered.")
         return code if code >= 0 else 128 - code
 
@@ -107,10 +110,10 @@ class _Wrapped:
         if self._start_timeout > 0 and self._service.port:
             await self._port_answers()
         registration = self._discovery.register(self._service, ttl=self._ttl, on_change=tell)
-        self._registration = registration
+        self._registration, self._began = registration, True
         # A request that was sent cannot be taken back: `_leave` waits for its outcome and undoes it.
         await asyncio.shield(registration.begin())
-        say(f"registered {registration.id} at {place_of(self._service)} on {self._discovery.backend.url}")
+        say(f"registered {registration.id} at {place_of(self._service)} on {registrar(*self._discovery.backends).url}")
 
     async def _port_answers(self) -> None:
         """Wait until somebody accepts connections at the service's address; to look is the only way to know."""

@@ -8,5 +8,10 @@ from __future__ import annotations
 from .duration import seconds
 from .file import SettingsFile, find_file, read_file
 from .loading import load, variables
+from .problems import problems
+from .yaml_file import lines, read_documents, read_text
 
-__all__ = ["SettingsFile", "find_file", "load", "read_file", "seconds", "variables"]
+__all__ = [
+    "SettingsFile", "find_file", "lines", "load", "problems", "read_documents", "read_file", "read_text", "seconds",
+    "variables",
+]  # fmt: skip

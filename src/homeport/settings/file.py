@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from homeport.errors import SettingsError
 
 from .shapes import unknown_key
-
-if TYPE_CHECKING:
-    import yaml
+from .yaml_file import read_documents
 
 FILE_NAME = "homeport.yaml"
-SECTIONS = ("backend", "client", "server", "health_checks")
+SECTIONS = (
+    "backend", "client", "services", "server", "health_checks", "service_definition", "consul", "high_availability",
+)  # fmt: skip
 NOT_YET = (
-    "services", "sources", "service_definition", "consul", "kubernetes_discovery", "etcd", "dns_discovery",
-    "connect_intentions", "sidecar_proxies", "dynamic_configuration", "discovery_metrics", "datacenter_federation",
-    "acl_policies", "high_availability",
+    "sources", "kubernetes_discovery", "etcd", "dns_discovery", "connect_intentions", "sidecar_proxies",
+    "dynamic_configuration", "discovery_metrics", "datacenter_federation", "acl_policies",
 )  # fmt: skip
 """Keys that a later version takes; refused by name, so that nobody believes them to be obeyed."""
 
@@ -73,55 +71,10 @@ def read_file(path: Path) -> SettingsFile:
     Raises:
         SettingsError: it cannot be read, is not YAML, says something twice, or has a key that is not one.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SettingsError(f"{path}: it cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{path}: it is not text in UTF-8") from error
-    content = _parsed(text, path)
-    if content is None:
-        content = {}
+    documents = [one for one in read_documents(path) if one is not None]
+    if len(documents) > 1:
+        raise SettingsError(f'{path}: it has {len(documents)} parts between lines of "---"; settings are in one')
+    content = documents[0] if documents else {}
     if not isinstance(content, dict):
         raise SettingsError(f'{path}: there must be settings in it, such as "server:" with its keys below')
     return SettingsFile(name=str(path), content=content)
-
-
-def _parsed(text: str, path: Path) -> object:
-    import yaml
-
-    try:
-        return yaml.load(text, Loader=_loader())  # noqa: S506 - a subclass of SafeLoader
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise SettingsError(f"{path}: {place}{error.problem or 'it is not YAML'}") from error
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: it is not YAML: {' '.join(str(error).split())}") from error
-
-
-def _loader() -> type[yaml.SafeLoader]:
-    """A loader of plain data that refuses a key given twice, which YAML forbids (1.2.2, 3.2.1.1) and PyYAML allows."""
-    import yaml
-
-    class StrictLoader(yaml.SafeLoader):
-        def construct_mapping(
-            self,
-            node: yaml.MappingNode,
-            deep: bool = False,  # noqa: FBT001, FBT002 - PyYAML's signature
-        ) -> dict[Hashable, Any]:
-            seen: set[object] = set()
-            for key_node, _ in node.value:
-                if key_node.tag == "tag:yaml.org,2002:merge":
-                    continue
-                problem = ""
-                if not isinstance(key_node, yaml.ScalarNode):
-                    problem = "a key must be a word"
-                elif key_node.value in seen:
-                    problem = f"{key_node.value} is given twice"
-                if problem:
-                    raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
-                seen.add(key_node.value)
-            return super().construct_mapping(node, deep)
-
-    return StrictLoader

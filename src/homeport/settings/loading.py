@@ -23,6 +23,8 @@ def load(
     arguments: Mapping[str, object] | None = None,
     environ: Mapping[str, str] | None = None,
     file: SettingsFile | None = None,
+    other_variables: Mapping[str, str] | None = None,
+    implied: Mapping[str, tuple[object, str]] | None = None,
 ) -> S:
     """Settings of the form ``shape``, each value from the first source that has it.
 
@@ -31,6 +33,10 @@ def load(
     empty variable counts as not set. A variable that is no setting is not looked at, since the environment belongs to
     others too: Kubernetes sets ``HOMEPORT_SERVER_SERVICE_HOST`` for a service called ``homeport-server``. The file is
     checked as a whole, also where another source decides; of the variables and arguments only those that decide.
+
+    ``other_variables`` gives, by setting, one more variable each, which decides where the first one does not.
+    ``implied`` gives, by setting, what other sections of the file say about it, each with the key where they do: it
+    decides where nothing else does.
 
     Raises:
         SettingsError: a key is unknown or a value cannot be right; it names file and key, variable, or argument.
@@ -49,8 +55,15 @@ def load(
         name, variable = ".".join(path), variable_name(prefix, path)
         if name in given:
             decided[path] = convert(given[name], kind, Place("", f"--{_dashed(name)}", textual=True))
-        elif surroundings.get(variable) and _fits_a_variable(kind):
-            decided[path] = convert(surroundings[variable], kind, Place("", variable, textual=True))
+            continue
+        for one in (variable, (other_variables or {}).get(name, "")):
+            if surroundings.get(one) and _fits_a_variable(kind):
+                decided[path] = convert(surroundings[one], kind, Place("", one, textual=True))
+                break
+        else:
+            if name in (implied or {}) and not _is_written(written, path):
+                value, key = (implied or {})[name]
+                decided[path] = convert(value, kind, Place(section.source, key))
     return _assembled(shape, written, decided, section)
 
 
@@ -84,6 +97,15 @@ def _assembled(shape: type[S], written: object, decided: Mapping[_Path, object],
             values[field.name] = convert(own[field.encode_name], field.type, below)
     result: S = build(shape, values, place)
     return result
+
+
+def _is_written(written: object, path: _Path) -> bool:
+    """Whether the section of the file says something about the setting itself."""
+    for name in path:
+        if not isinstance(written, Mapping) or name not in written:
+            return False
+        written = written[name]
+    return True
 
 
 def _leaves(shape: type[msgspec.Struct], above: _Path = ()) -> Iterator[tuple[_Path, kinds.Type]]:

@@ -45,6 +45,10 @@ class Place(msgspec.Struct, frozen=True):
         """The place of an item (from 0) in the list here."""
         return Place(self.source, f"{self.key}[{position}]", self.textual)
 
+    def as_text(self) -> Place:
+        """The same place, for a value that is text by nature."""
+        return Place(self.source, self.key, textual=True)
+
     def wrong(self, value: object, wanted: str) -> SettingsError:
         """The error for a value that is not what is ``wanted``; a secret is not repeated."""
         if any(word in self.key.lower() for word in _SECRET_WORDS):

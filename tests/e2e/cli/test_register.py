@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,6 +46,19 @@ class TestOnce:
             one for one in both("describe", name, "--format", "json").json[0]["checks"] if one["name"] == "front"
         ]
         assert (shown["kind"], shown["status"]) == ("http", "critical")
+
+    def test_of_a_chain_it_goes_to_the_first_that_takes_any(
+        self, cli: CommandLine, homeport: HomeportServer, name: str, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "services.yaml"
+        file.write_text("services: {}\n")
+        chain = ("--backend", f"static://{file}", "--backend", homeport.backend_url)
+        done = cli("register", name, "--address", "10.0.0.1", "--port", "80", *chain)
+        assert (done.code, done.out) == (0, f"registered {name}-10.0.0.1-80 at 10.0.0.1:80 on {homeport.backend_url}\n")
+        assert len(entries(homeport, name)) == 1
+        nobody = cli("register", name, "--port", "80", *chain[:2])
+        assert nobody.code == 1
+        assert nobody.err.startswith(f"homeport: static://{file} takes no registrations")
 
     def test_it_stays_and_registering_it_again_is_the_same_instance(
         self, both: CommandLine, registry: Registry, name: str

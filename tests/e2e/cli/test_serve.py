@@ -94,4 +94,7 @@ class TestRefusal:
         assert not (tmp_path / ".local").exists()
 
     def test_an_address_that_is_none(self, cli: CommandLine) -> None:
-        assert refusal(cli, "--http", "nonsense") == '--http is "nonsense"; write HOST:PORT, for example 127.0.0.1:8500'
+        outcome = cli("serve", "--http", "nonsense")
+        assert (outcome.code, outcome.err) == (
+            2, 'homeport: --http is "nonsense"; write HOST:PORT, for example 127.0.0.1:8500\n',
+        )  # fmt: skip

@@ -3,7 +3,9 @@
 import json
 import os
 import signal
+import socket
 import subprocess
+from pathlib import Path
 
 from tests.e2e.cli.command_line import COMMAND, PATIENCE, CommandLine
 from tests.e2e.cli.conftest import Registry
@@ -39,6 +41,18 @@ def test_the_next_change_for_programs(both: CommandLine, registry: Registry, nam
     register(registry, name, 1)
     (event,) = running.finish().json
     assert (event["event"], event["id"], event["instance"]["endpoint"]) == ("registered", f"{name}-1", "10.0.0.1:1")
+
+
+def test_several_backends_are_a_chain(cli: CommandLine, tmp_path: Path, name: str) -> None:
+    file = tmp_path / "services.yaml"
+    file.write_text(f"services:\n  {name}:\n    - {{id: spare, address: 10.0.0.9, port: 9}}\n", encoding="utf-8")
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        dead = f"homeport://127.0.0.1:{nobody.getsockname()[1]}"
+        running = cli.start("watch", name, "--follow", "--backend", dead, "--backend", f"static://{file}")
+        assert running.out.next().split()[1:] == ["present", "spare", "10.0.0.9:9", "passing"]
+        running.send(signal.SIGINT)
+        assert running.finish().code == 130
 
 
 def test_following(both: CommandLine, registry: Registry, name: str) -> None:

@@ -111,7 +111,9 @@ def test_its_own_end_deregisters(ours: CommandLine, homeport: HomeportServer, na
     running.err.until("registered")
     assert len(entries(homeport, name)) == 1
     stop.touch()
-    assert running.finish().code == 5
+    outcome = running.finish()
+    assert outcome.code == 5
+    assert "nothing was registered" not in outcome.err
     assert entries(homeport, name) == []
 
 

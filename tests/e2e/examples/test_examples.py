@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,10 +18,10 @@ EXAMPLES = Path(__file__).parents[3] / "examples"
 TIMEOUT = 30
 
 
-def run(name: str, backend: str) -> str:
+def run(name: str, backend: str, *arguments: str) -> str:
     """Run an example to its end; its output."""
     done = subprocess.run(
-        [sys.executable, str(EXAMPLES / name)],
+        [sys.executable, str(EXAMPLES / name), *arguments],
         env=clean_environment({"HOMEPORT_BACKEND": backend}),
         capture_output=True,
         text=True,
@@ -104,8 +105,52 @@ def test_call_spreads_the_calls(billing: HomeportServer) -> None:
     assert sorted(lines) == ["billing-1 answered 200"] * 2 + ["billing-2 answered 200"] * 2
 
 
+def test_blocking(billing: HomeportServer) -> None:
+    lines = run("blocking.py", billing.backend_url).splitlines()
+    assert {"2 instances of billing", f"answers: {[200] * 8}"} < set(lines)
+    assert any(line.startswith("registered invoicing-") for line in lines)
+    assert lines[-1] in {"billing-1 answered 200", "billing-2 answered 200"}
+    assert billing.request("GET", "/v1/health/service/invoicing") == []
+
+
+def test_retries_go_on_elsewhere(billing: HomeportServer) -> None:
+    with socket.socket() as nobody:  # bound, but nobody listens: whoever connects is refused
+        nobody.bind(("127.0.0.1", 0))
+        dead = {"ID": "billing-0", "Name": "billing", "Address": "127.0.0.1", "Port": nobody.getsockname()[1]}
+        billing.request("PUT", "/v1/agent/service/register", dead)
+        lines = run("retries.py", billing.backend_url).splitlines()
+    assert len(lines) == 6
+    assert set(lines) == {"billing-1 answered 200", "billing-2 answered 200"}
+
+
 def test_py_consul(homeport: HomeportServer) -> None:
     assert run("py_consul.py", homeport.backend_url) == "legacy-1 at 127.0.0.1:9000\n2 instances\n"
+
+
+def test_configured(homeport: HomeportServer) -> None:
+    assert run("configured.py", homeport.backend_url, str(homeport.http_port)) == (
+        f"registered worker 2.1.0 at port {homeport.http_port}\n1 worker is registered, this one: True\nderegistered\n"
+    )
+    assert homeport.request("GET", "/v1/health/service/worker") == []
+
+
+def test_the_files_of_settings_and_definitions_are_right_and_can_be_registered(homeport: HomeportServer) -> None:
+    command = [sys.executable, "-m", "homeport"]
+    definition = str(EXAMPLES / "services/api.yaml")
+    values = {"HOMEPORT_BACKEND": homeport.backend_url, "HOMEPORT_VERSION": "2.1.0", "HOMEPORT_ENVIRONMENT": "live"}
+    environment = clean_environment(values)
+    for arguments in (
+        ["config-check", str(EXAMPLES / "homeport.yaml"), definition],
+        ["register", "--file", definition],
+    ):
+        done = subprocess.run(
+            [*command, *arguments], env=environment, capture_output=True, text=True, timeout=TIMEOUT, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    (entry,) = homeport.request("GET", "/v1/health/service/api")
+    assert sorted(entry["Service"]["Tags"]) == ["2.1.0", "api", "http", "live"]
+    assert {"HTTP Health Check", "TCP Port Check"} <= {check["Name"] for check in entry["Checks"]}
+    homeport.request("PUT", f"/v1/agent/service/deregister/{entry['Service']['ID']}")
 
 
 def test_the_settings_file_is_obeyed(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeport.cli.choosing import chosen_backend
+from homeport.cli.choosing import chosen_backend, chosen_backends
 from homeport.cli.exits import Misuse
 from homeport.errors import SettingsError
 from homeport.settings import SettingsFile
@@ -72,11 +72,12 @@ def test_a_token_in_the_file_never_shows(secret: str) -> None:
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        (["a", "b"], "backend is a list, a fallback chain, which this version does not have yet; name one"),
+        (["consul://h", 5], "backend[1] must be a URL such as homeport://127.0.0.1:8500, or url: with its parameters"),
+        (["consul://h", "eureka://h"], "backend: this version of Homeport has no eureka backend yet; use homeport:// or consul://"),
         (5, "backend must be a URL such as homeport://127.0.0.1:8500, or url: with its parameters"),
         ({"dc": "east"}, "backend.url is missing; give for example url: homeport://127.0.0.1:8500"),
         ({"url": "consul://h", "dc": ["a"]}, "backend.dc must be text, a number, or true or false"),
-        ("etcd://h", "backend: this version of Homeport has no etcd backend yet; use homeport:// or consul://"),
+        ("eureka://h", "backend: this version of Homeport has no eureka backend yet; use homeport:// or consul://"),
         (
             {"url": "consul://h:1", "tokn": "s"},
             "backend: consul://h:1: tokn is not a parameter of a consul backend; did you mean token?",
@@ -95,5 +96,27 @@ def test_a_wrong_argument_is_misuse() -> None:
     with pytest.raises(Misuse) as caught:
         url(["consul://a", "consul://b"])
     assert str(caught.value) == (
-        "several backends are a fallback chain, which this version does not have yet; name one --backend"
+        "several backends are a fallback chain, which this command cannot use; name one --backend"
     )
+
+
+CHAIN = ["consul://a:1", "homeport://b:2"]
+
+
+@pytest.mark.parametrize(
+    ("named", "environ", "section"),
+    [
+        (CHAIN, {"HOMEPORT_BACKEND": "consul"}, "consul"),
+        (None, {"HOMEPORT_BACKEND": " ".join(CHAIN)}, "consul"),
+        (None, {}, CHAIN),
+        (None, {}, [{"url": "consul", "dc": "x"}, "homeport://b:2"]),
+    ],
+)
+def test_several_are_a_chain_wherever_they_are_named(
+    named: list[str] | None, environ: dict[str, str], section: object
+) -> None:
+    chain = chosen_backends(named, environ=environ, file=file(section))
+    expected = ["consul://127.0.0.1:8500?dc=x", "homeport://b:2"] if isinstance(section, list) else CHAIN
+    assert [one.url for one in chain] == (CHAIN if section is CHAIN else expected)
+    with pytest.raises(Misuse, match="this command cannot use"):
+        chosen_backend(named, environ=environ, file=file(section))

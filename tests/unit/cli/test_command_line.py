@@ -8,6 +8,8 @@ import pytest
 from homeport import __version__
 from homeport.cli import main
 from homeport.cli.app import COMMANDS
+from homeport.registry.health.settings import FileDefaults
+from homeport.server.settings import ServerSettings
 
 Line = Callable[..., tuple[int, str]]
 
@@ -15,7 +17,10 @@ Line = Callable[..., tuple[int, str]]
 @pytest.fixture(autouse=True)
 def nobodys_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A wide terminal, no settings, no registry."""
-    for variable in ("HOMEPORT_BACKEND", "HOMEPORT_CONFIG", "DISCOVERY_PROVIDER", "CONSUL_HTTP_ADDR", "HOMEPORT_DEBUG"):
+    for variable in (
+        "HOMEPORT_BACKEND", "HOMEPORT_CONFIG", "DISCOVERY_PROVIDER", "DISCOVERY_SERVICE_NAME", "CONSUL_HTTP_ADDR",
+        "HOMEPORT_DEBUG",
+    ):  # fmt: skip
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
@@ -53,18 +58,20 @@ def line(capsys: pytest.CaptureFixture[str]) -> Line:
     ("arguments", "text"),
     [
         ("lst", "no such command 'lst'. Did you mean 'list'? See \"homeport --help\"."),
-        ("agent", "no such command 'agent'. See \"homeport --help\"."),
+        ("gateway", "no such command 'gateway'. See \"homeport --help\"."),
+        ("debug", 'missing command. See "homeport debug --help".'),
+        ("debug registr api", "no such command 'registr'. Did you mean 'register'? See \"homeport debug --help\"."),
         ("list --formt json", 'no such option: --formt (Possible options: --format). See "homeport list --help".'),
         ("find a b", 'got unexpected extra argument(s) (b). See "homeport find --help".'),
         ("describe", "missing argument 'NAME'. See \"homeport describe --help\"."),
         ("list --backend", "option '--backend' requires an argument. See \"homeport list --help\"."),
         (
-            "list --backend a:// --backend b://",
-            "several backends are a fallback chain, which this version does not have yet; name one --backend",
+            "deregister x --backend homeport://a --backend homeport://b",
+            "several backends are a fallback chain, which this command cannot use; name one --backend",
         ),
         (
-            "list --backend etcd://h",
-            "--backend: this version of Homeport has no etcd backend yet; use homeport:// or consul://",
+            "list --backend eureka://h",
+            "--backend: this version of Homeport has no eureka backend yet; use homeport:// or consul://",
         ),
         (
             "list --backend consul://h?tokn=secret",
@@ -89,7 +96,7 @@ def test_the_choices_are_named(line: Line) -> None:
     ("text", "reason"),
     [
         ("servr: {}\n", "servr is not a setting; did you mean server?"),
-        ("consul:\n  server: {}\n", "consul is known but not available in this version; take it out"),
+        ("etcd:\n  endpoints: []\n", "etcd is known but not available in this version; take it out"),
         ("client: [\n", "line 2, column 1: expected the node content, but found '<stream end>'"),
     ],
 )
@@ -131,10 +138,50 @@ def test_a_server_does_not_start_with_a_variable_that_cannot_be_right(
 
 def test_a_list_of_backends_in_the_file(line: Line, tmp_path: Path) -> None:
     file = tmp_path / "h.yaml"
-    file.write_text("backend: [a, b]\n", encoding="utf-8")
-    assert line("list", "--config", str(file)) == (
-        1, f"{file}: backend is a list, a fallback chain, which this version does not have yet; name one",
+    file.write_text("backend: [homeport://a, homeport://b]\n", encoding="utf-8")
+    assert line("deregister", "x", "--config", str(file)) == (
+        2, "several backends are a fallback chain, which this command cannot use; name one --backend",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["list", "watch x", "register x"])
+def test_a_key_of_the_documents_that_cannot_be_obeyed_is_refused_by_name(
+    line: Line, tmp_path: Path, command: str
+) -> None:
+    file = tmp_path / "consul.yaml"
+    file.write_text("consul:\n  connect:\n    enabled: true\n    sidecar_proxy: true\n", encoding="utf-8")
+    code, text = line(*command.split(), "--config", str(file))
+    assert code == 1
+    assert text.startswith(f"{file}: consul.connect.sidecar_proxy asks for Consul's service mesh")
+
+
+def test_the_address_of_a_server_is_read_before_anything_else(line: Line) -> None:
+    assert line("serve", "--http", "nonsense") == (
+        2, '--http is "nonsense"; write HOST:PORT, for example 127.0.0.1:8500',
+    )  # fmt: skip
+
+
+def test_defaults_of_checks_of_the_documents_reach_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the section health_checks takes them; what the section server says itself comes first."""
+    seen: list[ServerSettings] = []
+
+    def note(settings: ServerSettings, **_: object) -> int:
+        seen.append(settings)
+        return 0
+
+    monkeypatch.setattr("homeport.server.app.run", note)
+    file = tmp_path / "h.yaml"
+    file.write_text(
+        "high_availability:\n  health_checks:\n"
+        "    check_intervals: {critical_services: 2s, standard_services: 4s}\n"
+        "    timeout_configuration: {http_checks: 1s, tcp_checks: 2s, script_checks: 3s}\n"
+        "server: {health: {file: {tcp_timeout: 9s}}}\n",
+        encoding="utf-8",
+    )
+    assert main(["serve", "--config", str(file)]) == 0
+    assert seen[0].health.file == FileDefaults(
+        critical_interval=2.0, standard_interval=4.0, http_timeout=1.0, tcp_timeout=9.0, script_timeout=3.0
+    )
 
 
 def test_no_command_is_the_help(capsys: pytest.CaptureFixture[str]) -> None:
@@ -188,6 +235,8 @@ def test_a_help_text_is_wrapped_to_the_reader_not_to_the_source(capsys: pytest.C
     assert (
         "CONSUL_HTTP_ADDR, else that of the settings file, else the registry on this host." in capsys.readouterr().out
     )
+    main(["debug", "register", "--help"])
+    assert "the address to announce, the permission; then a real registration" in capsys.readouterr().out
     main(["register", "--help"])
     assert "deregisters when it is told to end or ends, and exits with its exit code." in capsys.readouterr().out
 
@@ -223,6 +272,15 @@ def test_a_help_text_is_wrapped_to_the_reader_not_to_the_source(capsys: pytest.C
         ("register x --", 'there is no COMMAND after "--".'),
         ("register x --keep -- true", "--keep is for a registration without COMMAND"),
         ("register x surplus", "got unexpected extra argument"),
+        ("register x --check-interval 0s", '--check-interval is "0s"; it must be above 0'),
+        ("register x --check-timeout 0", '--check-timeout is "0"; it must be above 0'),
+        ("register", "register needs a NAME, or DISCOVERY_SERVICE_NAME, or a --file."),
+        ("register x --set a=b", "--set gives values for the places of a definition, and there is no --file."),
+        ("register --file f --set a", '--set is "a"; write KEY=VALUE'),
+        ("register --file f --port 1", "--port is not taken beside --file, which says what is registered; use --set."),
+        ("register x --file f --tag t", "--tag is not taken beside --file, which says what is registered; use --set."),
+        ("agent", "agent needs --config: a folder or a file of service definitions."),
+        ("agent --config x --format json", "agent never ends, and a JSON document has to; use --format ndjson."),
     ],
 )
 def test_misuse_is_told_before_anybody_is_asked(line: Line, arguments: str, text: str) -> None:

@@ -58,7 +58,7 @@ class TestReading:
         path = written(tmp_path / "homeport.yaml")
         assert read_file(path) == SettingsFile(name=str(path), content={"server": {"http": "127.0.0.1:0"}})
 
-    @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n"])
+    @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "---\n---\n"])
     def test_an_empty_file_says_nothing(self, tmp_path: Path, text: str) -> None:
         assert read_file(written(tmp_path / "h.yaml", text)).content == {}
 
@@ -99,6 +99,8 @@ class TestReading:
             (b"- a\n", 'there must be settings in it, such as "server:" with its keys below'),
             (b"\xff\xfe\xfd", "it is not text in UTF-8"),
             (b"? [a]\n: 1\n", "line 1, column 3: a key must be a word"),
+            (b"a: {{ .b }}\n", 'line 1, column 5: a key must be a word; a text with "{{ … }}" has to stand in quotes'),
+            (b"server: {}\n---\nclient: {}\n", 'it has 2 parts between lines of "---"; settings are in one'),
         ],
     )
     def test_other_content_is_refused_in_one_line(self, tmp_path: Path, content: bytes, reason: str) -> None:

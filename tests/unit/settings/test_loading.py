@@ -103,6 +103,48 @@ class TestPrecedence:
         assert load(Shape, prefix="server", file=content) == Shape()
 
 
+class TestOtherWords:
+    """Variables of another convention, and keys elsewhere in the file that mean the same."""
+
+    @pytest.mark.parametrize(
+        ("section", "environ", "arguments", "expected"),
+        [
+            (None, {}, {}, 40),
+            ({"limits": {"idle_timeout": 1}}, {}, {}, 40),
+            ({"limits": {"body_bytes": 30}}, {}, {}, 30),
+            ({"limits": {"body_bytes": 30}}, {"OTHER": "20"}, {}, 20),
+            ({"limits": {"body_bytes": 30}}, {"OTHER": "20", "HOMEPORT_SERVER_LIMITS_BODY_BYTES": "10"}, {}, 10),
+            (None, {"OTHER": ""}, {}, 40),
+            (None, {"OTHER": "20"}, {"limits.body_bytes": 5}, 5),
+        ],
+    )
+    def test_each_has_its_rank(
+        self, section: object, environ: dict[str, str], arguments: dict[str, object], expected: int
+    ) -> None:
+        found = load(
+            Shape, prefix="server", arguments=arguments, environ=environ,
+            file=SettingsFile(content={"server": section}),
+            other_variables={"limits.body_bytes": "OTHER"}, implied={"limits.body_bytes": (40, "elsewhere.size")},
+        )  # fmt: skip
+        assert found.limits.body_bytes == expected
+
+    @pytest.mark.parametrize(
+        ("environ", "implied", "text"),
+        [
+            ({"OTHER": "x"}, 40, 'OTHER is "x"; give a whole number, at least 1'),
+            ({}, "x", 'homeport.yaml: elsewhere.size is "x"; give a whole number, at least 1'),
+        ],
+    )
+    def test_what_is_wrong_is_named_by_its_own_word(self, environ: dict[str, str], implied: object, text: str) -> None:
+        with pytest.raises(SettingsError) as caught:
+            load(
+                Shape, prefix="server", environ=environ, file=SettingsFile(),
+                other_variables={"limits.body_bytes": "OTHER"},
+                implied={"limits.body_bytes": (implied, "elsewhere.size")},
+            )  # fmt: skip
+        assert str(caught.value) == text
+
+
 class TestForms:
     def test_a_file_gives_every_type(self) -> None:
         section = {
