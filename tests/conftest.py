@@ -1,7 +1,7 @@
 """Fixtures for every room: real servers, one of each a worker, and factories for tests that stop or change theirs.
 
-- `consul`, `homeport`: shared by all tests of a worker. Use names that no other test uses, and leave them running.
-- `consul_factory`, `homeport_factory`: servers of the test's own, to stop, kill, wipe and configure.
+- `consul`, `etcd`, `homeport`: shared by all tests of a worker. Use names that no other test uses; leave them running.
+- `consul_factory`, `etcd_factory`, `homeport_factory`: servers of the test's own, to stop, kill, wipe and configure.
 """
 
 import os
@@ -13,7 +13,8 @@ import pytest
 from hypothesis import settings
 
 from tests.servers.consul import ConsulServer
-from tests.servers.factory import ConsulFactory, HomeportFactory
+from tests.servers.etcd import EtcdServer
+from tests.servers.factory import ConsulFactory, EtcdFactory, HomeportFactory
 from tests.servers.homeport import HomeportServer
 from tests.servers.requirement import require_server
 
@@ -54,6 +55,36 @@ def consul(consul_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def consul_factory(consul_binary: Path, tmp_path: Path) -> Iterator[ConsulFactory]:
     """Makes Consul agents for one test."""
     with ConsulFactory(consul_binary, tmp_path / "consul") as factory:
+        yield factory
+
+
+@pytest.fixture(scope="session")
+def etcd_binary() -> Path:
+    """The program of a real etcd; without one the test skips, in CI it fails."""
+    return require_server("etcd", environ=os.environ)
+
+
+@pytest.fixture(scope="session")
+def etcdctl_binary() -> Path:
+    """The program etcdctl; without one the test skips, in CI it fails."""
+    return require_server("etcdctl", environ=os.environ)
+
+
+@pytest.fixture(scope="session")
+def etcd(etcd_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdServer]:
+    """An etcd, shared by all tests of this worker."""
+    server = EtcdServer(etcd_binary, tmp_path_factory.mktemp("etcd"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def etcd_factory(etcd_binary: Path, tmp_path: Path) -> Iterator[EtcdFactory]:
+    """Makes etcds for one test."""
+    with EtcdFactory(etcd_binary, tmp_path / "etcd") as factory:
         yield factory
 
 

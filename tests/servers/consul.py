@@ -148,6 +148,9 @@ class ConsulServer:
             "disable_update_check": True,
             # Elections and check updates at once: these are one-server tests, not a cluster's life.
             "performance": {"raft_multiplier": 1},
+            # A connection whose blocking query was given up counts until that query's wait is over, so that the tests
+            # that share an agent would exhaust the default of 200.
+            "limits": {"http_max_conns_per_client": 10_000},
         }
         config_file = self.folder / "consul.json"
         config_file.write_text(json.dumps(settings | self._config), encoding="utf-8")

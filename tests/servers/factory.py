@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.servers.consul import ConsulServer
+from tests.servers.etcd import Certificates, EtcdServer, form_cluster
 from tests.servers.homeport import HomeportServer
 
 
@@ -14,7 +15,7 @@ class ServerFactory:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._made: list[ConsulServer | HomeportServer] = []
+        self._made: list[ConsulServer | HomeportServer | EtcdServer] = []
 
     def __enter__(self) -> Self:
         return self
@@ -60,6 +61,30 @@ class ConsulFactory(ServerFactory):
         if start:
             server.start()
         return server
+
+
+class EtcdFactory(ServerFactory):
+    """`etcd_factory(...)`: an etcd of the test's own, started unless `start=False`; `cluster(3)`: several as one."""
+
+    def __init__(self, binary: Path, folder: Path) -> None:
+        super().__init__(folder)
+        self._binary = binary
+
+    def __call__(
+        self, *, start: bool = True, certificates: Certificates | None = None, arguments: Sequence[str] = ()
+    ) -> EtcdServer:
+        """Make one; the parameters are those of `EtcdServer`."""
+        server = EtcdServer(self._binary, self._next_folder(), certificates=certificates, arguments=arguments)
+        self._made.append(server)
+        if start:
+            server.start()
+        return server
+
+    def cluster(self, size: int) -> list[EtcdServer]:
+        """Make so many members of one cluster, and start them."""
+        members = [self(start=False) for _ in range(size)]
+        form_cluster(members)
+        return members
 
 
 class HomeportFactory(ServerFactory):

@@ -1,6 +1,6 @@
 """Install the servers that tests and measurements need, into the user's cache, without root.
 
-Usage: python -m tests.servers.install NAME...    (consul: for tests; wrk: for `make bench`)
+Usage: python -m tests.servers.install NAME...    (wrk is for `make bench`, all others are for tests)
 
 Idempotent, and quick when everything is there; several callers at once wait for each other. A server of one's own is
 used instead when `HOMEPORT_TEST_CONSUL` (or `HOMEPORT_TEST_WRK`) names its program.
@@ -20,7 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.servers.apt import AptUnavailableError, PrivateApt, library_folders
+from tests.servers.bind import BindServer
 from tests.servers.consul import ConsulServer
+from tests.servers.dnsmasq import DnsmasqServer
+from tests.servers.etcd import EtcdServer
 from tests.servers.process import ServerFailedError
 
 RUN_TIMEOUT = 30.0
@@ -39,6 +42,7 @@ class Program:
     suite: str | None
     path: str
     verify: Callable[[Path, Path], None]
+    package: str = ""  # where it has another name
 
     @property
     def variable(self) -> str:
@@ -81,12 +85,72 @@ def verify_wrk(binary: Path, folder: Path) -> None:
         raise NotInstalledError(f"{binary} does not tell a version of wrk")
 
 
+def verify_etcd(binary: Path, folder: Path) -> None:
+    """Etcd starts, keeps what is written and stops."""
+    server = EtcdServer(binary, folder)
+    try:
+        server.start()
+        server.put("/verify", "kept")
+        if server.get("/verify") != {"/verify": "kept"}:
+            raise NotInstalledError(f"the etcd of {binary} does not keep what is written")
+    except ServerFailedError as error:
+        raise NotInstalledError(str(error)) from None
+    finally:
+        server.close()
+
+
+def verify_etcdctl(binary: Path, folder: Path) -> None:
+    """Etcdctl tells its version."""
+    if "etcdctl version" not in output_of([str(binary), "version"]):
+        raise NotInstalledError(f"{binary} does not tell a version of etcdctl")
+
+
+def verify_dnsmasq(binary: Path, folder: Path) -> None:
+    """Dnsmasq starts, answers and stops."""
+    server = DnsmasqServer(binary, folder, [])
+    try:
+        server.start()
+    except ServerFailedError as error:
+        raise NotInstalledError(str(error)) from None
+    finally:
+        server.close()
+
+
+def verify_named(binary: Path, folder: Path) -> None:
+    """BIND starts, answers for a zone and stops."""
+    server = BindServer(binary, folder, {"verify.test": []})
+    try:
+        server.start()
+    except ServerFailedError as error:
+        raise NotInstalledError(str(error)) from None
+    finally:
+        server.close()
+
+
 PROGRAMS: Mapping[str, Program] = {
     program.name: program
     for program in (
         # Debian 11 is the last release that has Consul as free software in its own archive.
         Program(name="consul", version="1.8.7", suite="bullseye", path="usr/bin/consul", verify=verify_consul),
         Program(name="wrk", version="4", suite=None, path="usr/bin/wrk", verify=verify_wrk),
+        Program(name="etcd", version="3", suite=None, path="usr/bin/etcd", verify=verify_etcd, package="etcd-server"),
+        Program(
+            name="etcdctl",
+            version="3",
+            suite=None,
+            path="usr/bin/etcdctl",
+            verify=verify_etcdctl,
+            package="etcd-client",
+        ),
+        Program(
+            name="dnsmasq",
+            version="2",
+            suite=None,
+            path="usr/sbin/dnsmasq",
+            verify=verify_dnsmasq,
+            package="dnsmasq-base",
+        ),
+        Program(name="named", version="9", suite=None, path="usr/sbin/named", verify=verify_named, package="bind9"),
     )
 }
 
@@ -173,7 +237,7 @@ def install(name: str, environ: Mapping[str, str]) -> Path:
             try:
                 apt = PrivateApt(work / "apt", suite=program.suite)
                 apt.update()
-                apt.unpack(apt.fetch(name, with_dependencies=program.suite is None), root)
+                apt.unpack(apt.fetch(program.package or name, with_dependencies=program.suite is None), root)
             except AptUnavailableError as error:
                 advice = f"Install {name} yourself and set {program.variable} to its program."
                 raise NotInstalledError(f"{name} cannot be installed: {error}. {advice}") from None

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .opening import BackendFactory, backend_names, default_backend, open_backend
+from .opening import BackendFactory, backend_names, default_backend, open_backend, open_backends
 
-__all__ = ["BackendFactory", "backend_names", "default_backend", "open_backend"]
+__all__ = ["BackendFactory", "backend_names", "default_backend", "open_backend", "open_backends"]

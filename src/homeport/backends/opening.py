@@ -1,4 +1,4 @@
-"""From a URL, a bare name or the environment to a backend.
+"""From URLs, bare names or the environment to backends.
 
 Backends are found through a lazy table, so that one that is not used is not imported. A scheme that is not in the
 table is looked for among the entry points of the group ``homeport.backends``: each names a function like
@@ -7,9 +7,9 @@ table is looked for among the entry points of the group ``homeport.backends``: e
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from homeport.connections.near_miss import did_you_mean
 from homeport.errors import SettingsError
@@ -24,8 +24,12 @@ DEFAULT_BACKEND = "homeport://127.0.0.1:8500"
 _BUILT_IN = {
     "homeport": "homeport.backends.consul:open_homeport",
     "consul": "homeport.backends.consul:open_consul",
+    "dns": "homeport.backends.dns:open_dns",
+    "etcd": "homeport.backends.etcd:open_etcd",
+    "static": "homeport.backends.static:open_static",
+    "embedded": "homeport.server.embedded:open_embedded",
 }
-_NOT_YET = ("etcd", "kubernetes", "eureka", "dns", "static")
+_NOT_YET = ("kubernetes", "eureka")
 
 B = TypeVar("B", bound=Backend)
 
@@ -47,7 +51,7 @@ def backend_names() -> tuple[str, ...]:
 
 
 def default_backend(environ: Mapping[str, str]) -> str:
-    """The backend that is meant when none is named: a URL or a bare name.
+    """The backend that is meant when none is named: a URL or a bare name, or several separated by spaces.
 
     ``HOMEPORT_BACKEND``, else ``DISCOVERY_PROVIDER``, else Consul if ``CONSUL_HTTP_ADDR`` is set, else the registry
     on this host.
@@ -58,6 +62,34 @@ def default_backend(environ: Mapping[str, str]) -> str:
     return "consul" if environ.get("CONSUL_HTTP_ADDR", "").strip() else DEFAULT_BACKEND
 
 
+class Opened(NamedTuple):
+    """A backend, and whether it was opened here, so that it is to be closed here too."""
+
+    backend: Backend
+    owned: bool
+
+
+def open_backends(
+    backend: str | Backend | Sequence[str | Backend] | None, environ: Mapping[str, str]
+) -> tuple[Opened, ...]:
+    """The backends of a fallback chain, in order: what `open_backend` takes, or a list of URLs and objects.
+
+    None takes `default_backend`, which may name several.
+
+    Raises:
+        SettingsError: the list is empty, or see `open_backend`.
+    """
+    if backend is None:
+        chain: Sequence[str | Backend] = default_backend(environ).split()
+    elif isinstance(backend, str) or not isinstance(backend, Sequence):
+        chain = (backend,)
+    else:
+        chain = backend
+    if not chain:
+        raise SettingsError("the list of backends is empty; name at least one, such as homeport://127.0.0.1:8500")
+    return tuple(Opened(open_backend(one, environ), owned=isinstance(one, str)) for one in chain)
+
+
 def open_backend(backend: str | B | None, environ: Mapping[str, str]) -> Backend | B:
     """The backend that is meant by a URL, a bare scheme, None, or a backend object.
 
@@ -66,11 +98,13 @@ def open_backend(backend: str | B | None, environ: Mapping[str, str]) -> Backend
     Nothing is connected yet.
 
     Raises:
-        SettingsError: the scheme is unknown, or the URL or a variable cannot be right.
+        SettingsError: the scheme is unknown, the URL or a variable cannot be right, or the environment names several.
     """
     if backend is not None and not isinstance(backend, str):
         return backend
     text = (backend or default_backend(environ)).strip()
+    if not backend and len(text.split()) > 1:
+        raise SettingsError("the environment names several backends, a fallback chain, where one is wanted; name one")
     scheme, separator, _ = text.partition("://")
     scheme = scheme.lower()
     return _factory(scheme)(text if separator else f"{scheme}://", environ)
@@ -94,4 +128,9 @@ def _factory(scheme: str) -> BackendFactory:
     if scheme in _NOT_YET:
         raise SettingsError(f"this version of Homeport has no {scheme} backend yet; use homeport:// or consul://")
     known = backend_names()
+    if scheme in ("http", "https") or ":" in scheme:  # where it is, and not what
+        raise SettingsError(
+            f'"{scheme}" does not say what kind of backend it is; write for example homeport://HOST:PORT or '
+            "consul://HOST:PORT" + ("?scheme=https" if scheme == "https" else "")
+        )
     raise SettingsError(f'"{scheme}" is not a backend; there are {", ".join(known)}{did_you_mean(scheme, known)}')

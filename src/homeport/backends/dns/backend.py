@@ -1,0 +1,212 @@
+"""Services found in DNS."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import NamedTuple
+
+import dns.name
+import dns.rcode
+import dns.rdatatype
+from dns.rdtypes.IN.SRV import SRV
+
+from homeport.errors import InvalidAnswer, Unsupported
+from homeport.model import Instance
+from homeport.spi import Cursor, Observed, ServiceSummary
+
+from . import answers, mapping, naming
+from .answers import Addresses, Answer
+from .exchange import Exchange, Exchanged
+from .settings import DNSSettings
+
+_LONGEST_CHAIN = 8
+_Known = Mapping[tuple[dns.name.Name, dns.rdatatype.RdataType], Addresses]
+
+
+class _Found(NamedTuple):
+    instances: tuple[Instance, ...]
+    ttl: float
+
+
+class DNSBackend:
+    """A `Discoverer` over SRV, A and AAAA records. DNS takes no registrations and has no list of services.
+
+    A watch asks again when the TTL of an answer has run out; there is no other way to watch DNS.
+    """
+
+    def __init__(self, settings: DNSSettings) -> None:
+        self._settings = settings
+        self._exchange = Exchange(settings)
+
+    def __repr__(self) -> str:
+        return f"DNSBackend({self.url!r})"
+
+    @property
+    def url(self) -> str:
+        """The URL: the servers and the domains."""
+        return self._settings.url
+
+    @property
+    def watch_limit(self) -> int | None:
+        """Any number: between two questions nothing is kept open."""
+        return None
+
+    async def ping(self) -> Mapping[str, str]:
+        """Ask for the first domain itself; which server answered, and how fast.
+
+        Raises:
+            BackendError: none answered.
+        """
+        domain = self._settings.domains[0]
+        exchanged = await self._exchange.ask(naming.absolute(f"{domain}."), dns.rdatatype.SOA)
+        return {
+            "product": "dns",
+            "server": str(exchanged.server),
+            "latency": f"{exchanged.duration * 1000:.1f} ms",
+            "domain": domain or ".",
+            "domain_exists": "no" if exchanged.message.rcode() == dns.rcode.NXDOMAIN else "yes",
+        }
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
+
+    async def fetch(self, service: str, *, datacenter: str = "") -> Observed:
+        """The instances of ``service`` now, as the server knows them.
+
+        Raises:
+            BackendError: no server answers, or what it answers makes no sense.
+            Unsupported: the domain has no datacenters.
+            InvalidValue: the service has a name that DNS cannot have.
+        """
+        return Observed(instances=(await self._find(service, datacenter)).instances)
+
+    async def watch(
+        self, service: str, *, datacenter: str = "", after: Cursor | None = None
+    ) -> AsyncGenerator[Observed, None]:
+        """Observe ``service``: at once, and whenever the TTL of the last answer has run out, within the set bounds.
+
+        Raises:
+            BackendError: as `fetch`.
+        """
+        del after  # DNS has no positions
+        while True:
+            found = await self._find(service, datacenter)
+            yield Observed(instances=found.instances)
+            await asyncio.sleep(mapping.pause(found.ttl, self._settings, empty=not found.instances))
+
+    async def services(self, *, datacenter: str = "") -> Sequence[ServiceSummary]:
+        """DNS cannot tell.
+
+        Raises:
+            Unsupported: always.
+        """
+        del datacenter
+        raise Unsupported(
+            "DNS has no list of services; ask for one by its name, or a registry for all: homeport:// or consul://",
+            backend=self.url,
+        )
+
+    async def _find(self, service: str, datacenter: str) -> _Found:
+        """What the first domain says that has instances; if none has, how long that holds."""
+        domains = [
+            naming.in_datacenter(domain, datacenter, backend=self.url)
+            for domain in ([""] if naming.is_absolute(service) else self._settings.domains)
+        ]
+        ttl = float("inf")
+        for domain in domains:
+            found = await self._find_in(service, domain, datacenter)
+            ttl = min(ttl, found.ttl)
+            if found.instances:
+                return _Found(found.instances, ttl)
+        return _Found((), ttl)
+
+    async def _find_in(self, service: str, domain: str, datacenter: str) -> _Found:
+        settings = self._settings
+        names = naming.names(service, domain, srv=settings.srv)
+        ttl = float("inf")
+        if settings.record != "a":
+            answer, exchanged = await self._ask(names.srv, dns.rdatatype.SRV)
+            if answer.records is not None:
+                known = answers.additional_addresses(exchanged.message)
+                return await self._at_targets(service, answer, known, datacenter)
+            ttl = answer.ttl
+            if settings.record == "srv":
+                return _Found((), ttl)
+        # Also where the name was said not to exist: dnsmasq says so of a type that it has no record of.
+        found = await self._addresses(names.host, {})
+        if not found.texts:
+            return _Found((), min(ttl, found.ttl))
+        if settings.port is None:
+            raise InvalidAnswer(
+                f"{names.host.to_text(omit_final_dot=True)} has addresses and no SRV records, which would tell "
+                "the port; add port=… to the URL of the backend",
+                backend=self.url,
+            )
+        return _Found(mapping.from_addresses(service, found, settings.port, datacenter=datacenter), found.ttl)
+
+    async def _at_targets(self, service: str, answer: Answer, known: _Known, datacenter: str) -> _Found:
+        """The instances of the first priority of which a target has an address."""
+        groups = mapping.by_priority(answer.records or ())
+        ttl = answer.ttl
+        for group in groups:
+            hosts = await self._hosts(group, known)
+            ttl = min(ttl, *(host.ttl for host in hosts.values()))
+            instances = mapping.from_srv(service, group, hosts, datacenter=datacenter)
+            if instances:
+                return _Found(instances, ttl)
+        if groups:
+            raise InvalidAnswer(
+                f'the SRV records of "{service}" name {groups[0][0].target.to_text(omit_final_dot=True)} and '
+                "others, but none of these hosts has an address in DNS",
+                backend=self.url,
+            )
+        return _Found((), ttl)
+
+    async def _hosts(self, records: Sequence[SRV], known: _Known) -> Mapping[dns.name.Name, Addresses]:
+        """The addresses of all targets, asked for at once where they did not come along."""
+        targets = sorted({record.target for record in records})
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._addresses(target, known)) for target in targets]
+        except ExceptionGroup as errors:
+            first = errors.exceptions[0]
+        else:
+            return dict(zip(targets, (task.result() for task in tasks), strict=True))
+        raise first
+
+    async def _addresses(self, host: dns.name.Name, known: _Known) -> Addresses:
+        """The addresses of a host, of the wanted families."""
+        match self._settings.family:
+            case "ipv4":
+                return await self._of_type(host, dns.rdatatype.A, known)
+            case "ipv6":
+                return await self._of_type(host, dns.rdatatype.AAAA, known)
+            case "auto":
+                found = await self._of_type(host, dns.rdatatype.A, known)
+                return found if found.texts else await self._of_type(host, dns.rdatatype.AAAA, known)
+            case "both":
+                first = await self._of_type(host, dns.rdatatype.A, known)
+                second = await self._of_type(host, dns.rdatatype.AAAA, known)
+                ttl = min(one.ttl for one in (first, second) if one.texts or not (first.texts or second.texts))
+                return Addresses(first.texts + second.texts, ttl)
+
+    async def _of_type(self, host: dns.name.Name, kind: dns.rdatatype.RdataType, known: _Known) -> Addresses:
+        if (host, kind) in known:
+            return known[host, kind]
+        answer, _ = await self._ask(host, kind)
+        return answers.addresses(answer.records, answer.ttl)
+
+    async def _ask(self, name: dns.name.Name, kind: dns.rdatatype.RdataType) -> tuple[Answer, Exchanged]:
+        """Ask, and go after aliases that the server did not follow itself."""
+        ttl = float("inf")
+        for _ in range(_LONGEST_CHAIN):
+            exchanged = await self._exchange.ask(name, kind)
+            answer = answers.read(exchanged.message, backend=self.url)
+            ttl = min(ttl, answer.ttl)
+            if answer.alias is None:
+                return answer._replace(ttl=ttl), exchanged
+            name = answer.alias
+        raise InvalidAnswer(
+            f"{name.to_text(omit_final_dot=True)} is an alias in a chain of aliases without an end", backend=self.url
+        )

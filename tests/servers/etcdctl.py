@@ -1,0 +1,26 @@
+"""etcd's own command, which writes and reads apart from the client that is tested."""
+
+import subprocess
+from pathlib import Path
+
+from tests.servers.process import clean_environment
+
+_PATIENCE = 15.0
+
+
+class Etcdctl:
+    """`etcdctl("get", "/services/")` is what the command prints; `CalledProcessError` if it fails."""
+
+    def __init__(self, binary: Path, address: str, *, user: str = "") -> None:
+        self._command = [str(binary), f"--endpoints={address}", *([f"--user={user}"] if user else [])]
+
+    def __call__(self, *arguments: str) -> str:
+        result = subprocess.run(
+            [*self._command, *arguments],
+            env=clean_environment({"ETCDCTL_API": "3"}),
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE,
+            check=True,
+        )
+        return result.stdout
