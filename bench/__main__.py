@@ -6,7 +6,20 @@ import sys
 
 from . import results
 
-NAMES = ("reads", "writes", "watchers", "client", "scale", "checks", "heartbeats", "commands")
+NAMES = (
+    "reads",
+    "writes",
+    "watchers",
+    "client",
+    "blocking",
+    "http_clients",
+    "balancing",
+    "balancing_processes",
+    "scale",
+    "checks",
+    "heartbeats",
+    "commands",
+)
 
 
 def main() -> int:
