@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .ONESHELL:
-.PHONY: help setup demo test check bench docs lock
+.PHONY: help setup demo test chaos check bench docs lock
 
 BIN := .venv/bin
 # Whatever of the code there is.
@@ -43,9 +43,12 @@ demo: ## see it work: a registry, three services, a failure and its recovery
 
 test: setup ## run the tests, on real servers; one room: ROOM=unit; more for pytest: ARGS="-k watch"
 	@case "$(ROOM)" in unit*|typing*) ;; *)
-		$(BIN)/python -m tests.servers.install consul || [ "$${CI:-}" != true ];;
+		$(BIN)/python -m tests.servers.install consul dnsmasq etcd etcdctl named || [ "$${CI:-}" != true ];;
 	esac
 	$(BIN)/python -m pytest -n 2 $(ARGS) tests/$(ROOM)
+
+chaos: setup ## the long runs: a thousand interruptions of watches, of each kind
+	@HOMEPORT_INTERRUPTIONS=1000 $(BIN)/python -m pytest -p no:randomly $(ARGS) tests/integration/client/test_interruptions.py
 
 check: setup ## lint, format, types, layers, and the rows of the requirements
 	@failed=

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 ROOT = Path(__file__).resolve().parent.parent
 STATUSES = ("done", "partial", "open")
@@ -38,17 +38,46 @@ class Findings:
     errors: list[str] = field(default_factory=list)
 
 
+def _is_test(node: ast.AST) -> TypeGuard[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test")
+
+
+def _module(name: str, level: int, path: Path, root: Path) -> Path | None:
+    """The file of a module that the file ``path`` imports by ``name``, if it is the project's own."""
+    top = root / "src" if name.partition(".")[0] == "homeport" else root
+    base = path.parents[level - 1] if level else top
+    place = base.joinpath(*name.split(".")) if name else base
+    return next((file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()), None)
+
+
 @cache
-def test_names(path: Path) -> frozenset[str]:
+def class_tests(path: Path, name: str, root: Path) -> frozenset[str]:
+    """The methods of a class that are tests, with those of the classes that it is made of, wherever they stand."""
+    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    names: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            names |= {member.name for member in node.body if _is_test(member)}
+            for base in node.bases:
+                if isinstance(base, ast.Name):
+                    names |= class_tests(path, base.id, root)
+        elif isinstance(node, ast.ImportFrom):
+            for imported in node.names:
+                module = _module(node.module or "", node.level, path, root)
+                if (imported.asname or imported.name) == name and module is not None:
+                    names |= class_tests(module, imported.name, root)
+    return frozenset(names)
+
+
+@cache
+def test_names(path: Path, root: Path) -> frozenset[str]:
     """The tests of a file, as pytest names them: functions, methods of classes, and classes made by a state machine."""
     names: set[str] = set()
     for node in ast.parse(path.read_text(encoding="utf-8"), filename=str(path)).body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test"):
+        if _is_test(node):
             names.add(node.name)
         elif isinstance(node, ast.ClassDef) and node.name.startswith("Test"):
-            for member in node.body:
-                if isinstance(member, ast.FunctionDef | ast.AsyncFunctionDef) and member.name.startswith("test"):
-                    names.add(f"{node.name}::{member.name}")
+            names |= {f"{node.name}::{test}" for test in class_tests(path, node.name, root)}
         elif (
             isinstance(node, ast.Assign)
             and isinstance(node.value, ast.Attribute)
@@ -68,7 +97,7 @@ def wrong_with_test(name: str, root: Path) -> str:
     path = root / file
     if not file.startswith("tests/") or not path.is_file():
         return f"there is no file {file}"
-    return "" if test in test_names(path) else f"there is no test {test} in {file}"
+    return "" if test in test_names(path, root) else f"there is no test {test} in {file}"
 
 
 def wrong_with_row(row: Row, root: Path) -> Iterator[str]:

@@ -6,15 +6,14 @@ from collections import Counter
 
 import aiohttp
 
-from homeport import NoInstances, Watch
+from homeport import Call, NoInstances, Watch
 
 PAUSE = 0.02
-TRIES = 3
 CALL_TIMEOUT = aiohttp.ClientTimeout(total=2)
 
 
 class Traffic:
-    """Calls every service in turn, each call up to three times on another instance, until it is stopped.
+    """Calls every service in turn, each call again on another instance if it failed, until it is stopped.
 
     ``calls`` are counted by the instance that answered. ``retried`` counts calls that needed more than one try,
     ``failed`` those that no try could save, ``stale`` those made while the registry could not confirm the snapshot.
@@ -42,14 +41,20 @@ class Traffic:
 
     async def _call(self, http: aiohttp.ClientSession, watch: Watch) -> None:
         self.stale += watch.current.stale
-        for attempt in range(TRIES):
-            try:
-                async with watch.call() as call, http.get(call.url("/")) as response:
-                    answer = await response.json()
-                    call.observe(status=response.status)
-            except (aiohttp.ClientError, TimeoutError, NoInstances):
-                continue
-            self.calls[answer["id"]] += 1
-            self.retried += attempt > 0
+        attempts = 0
+
+        async def ask(call: Call) -> str:
+            nonlocal attempts
+            attempts += 1
+            async with http.get(call.url("/")) as response:
+                call.observe(status=response.status)
+                answer: dict[str, str] = await response.json()
+                return answer["id"]
+
+        try:
+            answered = await watch.perform(ask, idempotent=True)
+        except (aiohttp.ClientError, TimeoutError, NoInstances):
+            self.failed += 1
             return
-        self.failed += 1
+        self.calls[answered] += 1
+        self.retried += attempts > 1

@@ -7,6 +7,8 @@ from scripts.check_rows import Row, check, main, summary
 
 TESTS = """
 import pytest
+from homeport.testing.contract import Contract as Shipped
+from tests.unit.shared import Shared
 
 def test_plain(): ...
 
@@ -16,6 +18,9 @@ async def test_async(x): ...
 class TestGroup:
     def test_member(self): ...
     def helper(self): ...
+
+class TestInherited(Shipped, Shared):
+    def test_of_its_own(self): ...
 
 class Helper:
     def test_not_collected(self): ...
@@ -30,6 +35,11 @@ def not_a_test(): ...
 def root(tmp_path: Path) -> Path:
     (tmp_path / "tests" / "unit").mkdir(parents=True)
     (tmp_path / "tests" / "unit" / "test_x.py").write_text(TESTS)
+    (tmp_path / "tests" / "unit" / "shared.py").write_text("class Shared:\n    def test_shared(self): ...\n")
+    contract = tmp_path / "src" / "homeport" / "testing" / "contract"
+    contract.mkdir(parents=True)
+    (contract / "__init__.py").write_text("from .finding import Finding\n\nclass Contract(Finding): ...\n")
+    (contract / "finding.py").write_text("class Finding:\n    async def test_shipped(self): ...\n")
     return tmp_path
 
 
@@ -41,7 +51,18 @@ def errors(document: dict[str, Any], root: Path) -> list[str]:
     return check(document, root).errors
 
 
-@pytest.mark.parametrize("test", ["test_plain", "test_async", "TestGroup::test_member", "TestMachine::runTest"])
+@pytest.mark.parametrize(
+    "test",
+    [
+        "test_plain",
+        "test_async",
+        "TestGroup::test_member",
+        "TestInherited::test_of_its_own",
+        "TestInherited::test_shared",
+        "TestInherited::test_shipped",
+        "TestMachine::runTest",
+    ],
+)
 def test_a_row_is_done_by_a_test_that_exists(root: Path, test: str) -> None:
     assert errors(document(status="done", reason="", tests=[f"tests/unit/test_x.py::{test}"]), root) == []
 
