@@ -25,9 +25,21 @@ backend; the original one is kept as ``__cause__``.
 
 from __future__ import annotations
 
+from copy import copy
+
+TYPE_CHECKING = False  # as in homeport/__init__.py: the errors are loaded by every program
+if TYPE_CHECKING:
+    from typing import Self
+
 
 class HomeportError(Exception):
     """The root of every error that Homeport raises on purpose."""
+
+    def copied(self) -> Self:
+        """The same error for one more who waits: a traceback belongs to one raise only."""
+        same = copy(self)
+        same.__cause__ = self.__cause__
+        return same
 
 
 class BackendError(HomeportError):

@@ -106,28 +106,26 @@ def _hedged(attempts: Attempts, work: Work[T], patience: float, threads: SpareTh
     if first is None:
         return _once(attempts, calls[0], work)
     running = [first]
-    try:
-        wait(running, timeout=_sooner(patience, attempts.remaining))
-        if not first.done() and attempts.remaining != 0.0:
-            call = attempts.hedge()
-            second = None if call is None else threads.start(partial(_once, attempts, call, work))
-            if call is not None and second is not None:
-                calls.append(call)
-                running.append(second)
-        waiting = set(running)
-        while waiting:
-            done, waiting = wait(waiting, timeout=attempts.remaining, return_when=FIRST_COMPLETED)
-            good = next((one for one in done if one.exception() is None and not _retriable(attempts, one)), None)
-            if good is not None:
-                return good.result()
-            if not done:
-                raise attempts.exceeded()
-        good = next((one for one in running if one.exception() is None), None)
-        return (good or first).result()
-    finally:
-        for call, one in zip(calls, running, strict=True):
-            if not one.done() and attempts.remaining != 0.0:
-                call.overtaken()
+    wait(running, timeout=_sooner(patience, attempts.remaining))
+    if not first.done() and attempts.remaining != 0.0:
+        call = attempts.hedge()
+        second = None if call is None else threads.start(partial(_once, attempts, call, work))
+        if call is not None and second is not None:
+            calls.append(call)
+            running.append(second)
+    waiting = set(running)
+    while waiting:
+        done, waiting = wait(waiting, timeout=attempts.remaining, return_when=FIRST_COMPLETED)
+        good = next((one for one in done if one.exception() is None and not _retriable(attempts, one)), None)
+        if good is not None:
+            for call, one in zip(calls, running, strict=True):
+                if not one.done():
+                    call.overtaken()
+            return good.result()
+        if not done:
+            raise attempts.exceeded()
+    good = next((one for one in running if one.exception() is None), None)
+    return (good or first).result()
 
 
 def _retriable(attempts: Attempts, outcome: Future[tuple[Call, T]]) -> bool:

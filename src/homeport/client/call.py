@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from homeport.balancing.loads import Load
-from homeport.errors import HomeportError, NotReady
+from homeport.errors import NotReady
 from homeport.model import Instance
 
 from .reports import FailedOutcome
@@ -111,7 +111,7 @@ class Call:
             self._trial = traffic.enter()
         try:
             self._instance, self._load = self._choose(self._key, self._avoid)
-        except HomeportError:
+        except BaseException:  # also a foreign balancer's: the trial of a half-open circuit is for somebody else then
             traffic.ended(traffic.clock(), succeeded=None, trial=self._trial)
             raise
         self._began_at = traffic.table.begin(self._load)

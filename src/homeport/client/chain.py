@@ -225,12 +225,4 @@ class Chain:
         """Tell everybody who waits for the first answer that there is none."""
         for answered in self._waiting:
             if not answered.done():
-                answered.set_exception(_copy(error))
-
-
-def _copy(error: HomeportError) -> HomeportError:
-    """The same error for one more waiter: a traceback belongs to one raise only."""
-    copy = type(error).__new__(type(error), *error.args)
-    copy.__dict__.update(error.__dict__)
-    copy.__cause__ = error.__cause__
-    return copy
+                answered.set_exception(error.copied())

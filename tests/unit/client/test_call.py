@@ -132,3 +132,20 @@ def test_outside_its_block_and_a_second_time_it_refuses() -> None:
         pass
     with pytest.raises(NotReady, match="once"), call:
         pass
+
+
+def test_a_choice_that_fails_gives_the_trial_of_a_half_open_circuit_back() -> None:
+    clock = Clock()
+    calls = traffic(clock)
+    for _ in range(50):
+        with pytest.raises(OSError, match="boom"), Call(Choosing(calls), calls, None):
+            raise OSError("boom")
+    clock.now += 5.0
+
+    def broken(_key: str | None, _avoid: Collection[str]) -> tuple[Instance, Load]:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), Call(broken, calls, None):
+        pass
+    with Call(Choosing(calls), calls, None) as call:
+        assert call.instance == A

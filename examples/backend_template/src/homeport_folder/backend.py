@@ -10,6 +10,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -67,7 +68,7 @@ class FolderBackend:
         while True:
             await asyncio.sleep(self._settings.interval)
             known = observed
-            observed = await self._run(lambda known=known: self._observe(service, known.cursor))  # type: ignore[misc]
+            observed = await self._run(partial(self._observe, service, known.cursor))
             if observed != known or time.monotonic() >= told_at + CONFIRM_INTERVAL:
                 told_at = time.monotonic()
                 yield observed

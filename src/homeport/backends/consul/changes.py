@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from copy import copy
 
 import msgspec
 
@@ -54,8 +53,7 @@ class Follower:
 
     def failed(self, error: HomeportError) -> None:
         """Nobody answers any more."""
-        self._failure = copy(error)  # a traceback belongs to one raise only
-        self._failure.__cause__ = error.__cause__
+        self._failure = error.copied()
         self._told.set()
 
 

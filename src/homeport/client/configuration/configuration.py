@@ -245,12 +245,10 @@ def _policy(
         "retry_attempts": habits.retry_attempts,
         "retry_delay": habits.retry_delay,
     }  # fmt: skip
-    return RegistrationPolicy(
-        **{name: value for name, value in said.items() if value is not None},  # type: ignore[arg-type]
-        tags=own.tags,
-        meta=frozen_meta(own.meta),
-        checks=_check_defaults(consul, high_availability, environ),
+    policy = RegistrationPolicy(
+        tags=own.tags, meta=frozen_meta(own.meta), checks=_check_defaults(consul, high_availability, environ)
     )
+    return msgspec.structs.replace(policy, **{name: value for name, value in said.items() if value is not None})
 
 
 def _asks_to_register(consul: ConsulSection, high_availability: HighAvailability) -> bool:

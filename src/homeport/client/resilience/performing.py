@@ -80,14 +80,15 @@ async def _hedged(attempts: Attempts, work: Work[T], patience: float) -> tuple[C
             done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             good = next((task for task in done if task.exception() is None and not _retriable(attempts, task)), None)
             if good is not None:
+                for call, task in zip(calls, running, strict=True):
+                    if not task.done():
+                        call.overtaken()
                 return good.result()
         good = next((task for task in running if task.exception() is None), None)
         return (good or running[0]).result()
     finally:
-        for call, task in zip(calls, running, strict=True):
-            if not task.done():
-                call.overtaken()
-                task.cancel()
+        for task in running:
+            task.cancel()
         # Every task is waited for, and no failure of one that lost is reported as never looked at.
         await asyncio.gather(*running, return_exceptions=True)
 

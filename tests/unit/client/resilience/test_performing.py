@@ -323,7 +323,8 @@ def test_cancelled_it_leaves_nothing_behind() -> None:
             with pytest.raises(asyncio.CancelledError):
                 await task
             watch = await discovery.watching("billing")
-            assert all(load.in_flight == 0 and load.failures == 0 for load in watch.traffic.table.values())
+            for load in watch.traffic.table.values():
+                assert (load.in_flight, load.failures, load.latency) == (0, 0, None)  # nobody was faster
         assert sorted(service.cancelled) == ["i0", "i1"]
 
     run(main())
