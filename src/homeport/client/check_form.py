@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -40,6 +41,7 @@ def health_check(form: Check | Mapping[str, object]) -> HealthCheck:
             raise InvalidValue(f'a health check by {kind} has no "{word}"{did_you_mean(str(word), known)}')
         read = _READERS.get(name)
         fields[name] = read(word, value) if read else _of_type(word, value, known[name])
+    _refuse_nonsense(kind, fields, subject)
     check: HealthCheck = make(**fields)
     return check
 
@@ -91,13 +93,39 @@ def _subject(kind: str, value: object) -> object:
         return duration("ttl", value)
     if kind == "script":
         if isinstance(value, str):
-            return tuple(shlex.split(value)) if "\n" not in value.strip() else ("/bin/sh", "-c", value)
+            return _words(value) if "\n" not in value.strip() else ("/bin/sh", "-c", value)
         if isinstance(value, list | tuple) and all(isinstance(part, str) for part in value):
             return tuple(value)
         raise InvalidValue("the script of a health check must be a command line or a list of texts")
     if not isinstance(value, str) or not value:
         raise InvalidValue(f"the {kind} of a health check must be a text")
     return value
+
+
+def _words(line: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(line))
+    except ValueError as error:
+        reason = str(error).lower()
+        raise InvalidValue(f"the script of a health check is {line!r}, which is no command line: {reason}") from error
+
+
+def _refuse_nonsense(kind: str, fields: Mapping[str, Any], subject: str) -> None:
+    """Refuse what could never be asked, where it is written rather than at each interval."""
+    asked = fields[subject]
+    if kind == "http" and not (asked.startswith(("http://", "https://")) and urlsplit(asked).netloc):
+        raise InvalidValue(f'the http of a health check is "{asked}"; write http://HOST:PORT/PATH')
+    if kind in ("tcp", "grpc"):
+        place = asked.partition("/")[0] if kind == "grpc" else asked
+        host, _, port = place.rpartition(":")
+        if not (host and port.isascii() and port.isdigit() and 0 < int(port) <= 65535):
+            form = "HOST:PORT/SERVICE or HOST:PORT" if kind == "grpc" else "HOST:PORT"
+            raise InvalidValue(f'the {kind} of a health check is "{asked}"; write {form}')
+    if kind == "script" and not asked:
+        raise InvalidValue("the script of a health check is empty; give a command line")
+    for name in ("interval", "timeout", "ttl"):
+        if name in fields and not fields[name] > 0:
+            raise InvalidValue(f"the {name} of a health check is {fields[name]:g} s; it must be above 0")
 
 
 def _headers(name: str, value: object) -> dict[str, tuple[str, ...]]:

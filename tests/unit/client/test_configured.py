@@ -82,7 +82,7 @@ def test_common_tags_and_metadata_reach_every_registration(tmp_path: Path) -> No
 
 def test_defaults_of_checks_reach_definitions(tmp_path: Path) -> None:
     text = """
-services: [{name: a, id: a, port: 1, health_checks: [{http: u}, {tcp: "h:1", interval: 1s}]}]
+services: [{name: a, id: a, port: 1, health_checks: [{http: "http://u"}, {tcp: "h:1", interval: 1s}]}]
 consul: {health_checks: {interval: 7s, timeout: 2s, deregister_after: 90s}}
 """
 
@@ -90,7 +90,7 @@ consul: {health_checks: {interval: 7s, timeout: 2s, deregister_after: 90s}}
         backend = ScriptedBackend()
         async with made(backend, tmp_path, text):
             assert backend.registered["a"][0].checks == (
-                HTTPCheck(url="u", interval=7.0, timeout=2.0, deregister_after=90.0),
+                HTTPCheck(url="http://u", interval=7.0, timeout=2.0, deregister_after=90.0),
                 TCPCheck(target="h:1", interval=1.0, timeout=2.0, deregister_after=90.0),
             )
         async with made(backend, tmp_path, text, DISCOVERY_HEALTH_CHECK="false"):
@@ -359,11 +359,13 @@ class TestFollowing:
                     name="a", id="a", port=1, address="h", meta={"old": "1", **begun}, tags=("t",), weight=3
                 )
                 await automatic.apply({"a": before})
-                after = Service(name="a", id="a", port=2, address="h", meta={"new": "1"}, checks=(HTTPCheck(url="u"),))
+                after = Service(
+                    name="a", id="a", port=2, address="h", meta={"new": "1"}, checks=(HTTPCheck(url="http://u"),)
+                )
                 await automatic.apply({"a": after})
                 found, _ = backend.registered["a"]
                 assert found.meta == {"new": "1", **begun}
-                assert (found.port, found.tags, found.weight, found.checks) == (2, (), 1, (HTTPCheck(url="u"),))
+                assert (found.port, found.tags, found.weight, found.checks) == (2, (), 1, (HTTPCheck(url="http://u"),))
 
         run(main())
 

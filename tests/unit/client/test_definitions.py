@@ -273,7 +273,7 @@ class TestFields:
 
 
 class TestDefaultsOfChecks:
-    CHECKS = ({"http": "u"}, {"tcp": "h:1"}, {"grpc": "h:1"}, {"script": "true"}, {"ttl": 9})
+    CHECKS = ({"http": "http://u"}, {"tcp": "h:1"}, {"grpc": "h:1"}, {"script": "true"}, {"ttl": 9})
 
     def checks(self, class_: str = "standard", **defaults: Any) -> tuple[Any, ...]:
         policy = RegistrationPolicy(checks=CheckDefaults(**defaults))
@@ -281,7 +281,7 @@ class TestDefaultsOfChecks:
 
     def test_a_general_interval_and_time_out(self) -> None:
         assert self.checks(interval=7.0, timeout=2.0, deregister_after=30.0) == (
-            HTTPCheck(url="u", interval=7.0, timeout=2.0, deregister_after=30.0),
+            HTTPCheck(url="http://u", interval=7.0, timeout=2.0, deregister_after=30.0),
             TCPCheck(target="h:1", interval=7.0, timeout=2.0, deregister_after=30.0),
             GRPCCheck(target="h:1", interval=7.0, timeout=2.0, deregister_after=30.0),
             ScriptCheck(command=("true",), interval=7.0, timeout=2.0, deregister_after=30.0),
@@ -300,9 +300,9 @@ class TestDefaultsOfChecks:
 
     def test_what_a_check_says_itself_counts(self) -> None:
         policy = RegistrationPolicy(checks=CheckDefaults(interval=7.0, deregister_after=30.0))
-        check = {"http": "u", "interval": "1s", "deregister_critical_service_after": "90s"}
+        check = {"http": "http://u", "interval": "1s", "deregister_critical_service_after": "90s"}
         made = service({"name": "x", "health_checks": [check]}, policy).checks
-        assert made == (HTTPCheck(url="u", interval=1.0, deregister_after=90.0),)
+        assert made == (HTTPCheck(url="http://u", interval=1.0, deregister_after=90.0),)
 
     def test_they_may_be_switched_off(self) -> None:
         assert self.checks(enabled=False) == ()
