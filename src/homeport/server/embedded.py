@@ -192,8 +192,8 @@ class EmbeddedBackend:
 
     @property
     def watch_limit(self) -> int | None:
-        """As for a registry over the network."""
-        return 100
+        """As for a registry over the network: any number once it was asked."""
+        return 100 if self._consul is None else self._consul.watch_limit
 
     def start(self) -> str:
         """Start it now and return where it listens, as HOST:PORT; blocks until it serves.

@@ -19,7 +19,7 @@ from homeport import BackendUnavailable, Discovery, Service, SettingsError, bloc
 from homeport.errors import MissingExtra
 from homeport.server import embedded
 from homeport.server.embedded import EmbeddedBackend
-from homeport.spi import HealthReporter, Registrar
+from homeport.spi import Discoverer, HealthReporter, Registrar
 from homeport.testing.contract.leaks import Left
 from homeport.testing.contract.waiting import ids, until
 from tests.servers.process import clean_environment
@@ -163,6 +163,16 @@ def test_several_event_loops_share_it(url: str) -> None:
     thread.join()
     assert seen == [["a"]]
     assert running() == 0
+
+
+async def test_one_request_follows_all_services(url: str) -> None:
+    backend = open_backend(url, {})
+    assert isinstance(backend, Discoverer)
+    assert backend.watch_limit == 100
+    async with contextlib.aclosing(backend), Discovery(backend, environ={}) as discovery, asyncio.timeout(20):
+        async with discovery.watch("api") as watch, discovery.register("api", id="a", port=80):
+            await until(watch, lambda snapshot: ids(snapshot) == ["a"])
+        assert backend.watch_limit is None
 
 
 def test_blocking_clients_share_it(url: str) -> None:
