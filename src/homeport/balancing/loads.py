@@ -24,10 +24,9 @@ class Load:
 
     ``latency`` is a mean of the durations in seconds of the calls that succeeded or failed, in which newer ones count
     more and a rise counts at once (a peak-sensitive, exponentially weighted moving average); None before the first.
-    ``failure_share`` is such a mean of 0 for a success and 1 for a failure, without the peaks. ``known_since`` is when
-    this address was first seen, in the time of the table's clock. ``ejected_until`` is None unless the address is
-    ejected, ``ejections`` counts how often in a row it was. ``probing`` is true while a first call after an ejection
-    is under way.
+    ``failure_share`` is such a mean of 0 for a success and 1 for a failure, without the peaks. ``ejected_until``
+    is None unless the address is ejected, ``ejections`` counts how often in a row it was. ``probing`` is true while a
+    first call after an ejection is under way.
     """
 
     __slots__ = (
@@ -38,7 +37,6 @@ class Load:
         "failure_share",
         "failures",
         "in_flight",
-        "known_since",
         "latency",
         "latency_at",
         "on_probation",
@@ -56,7 +54,6 @@ class Load:
         self.failure_share = 0.0
         self.latency: float | None = None
         self.latency_at = now
-        self.known_since = now
         self.used_at = now
         self.ejected_until: float | None = None
         self.ejections = 0

@@ -176,7 +176,7 @@ class Watch:
             raise InvalidValue(
                 f"the balancer {type(self._balancer).__name__} learns from how calls end; use call() instead of pick()"
             )
-        return self.choose(key)
+        return self._chosen(key)[0]
 
     def call(self, key: str | None = None) -> Call:
         """A call of the instance that the balancer chooses when the block begins.
@@ -253,17 +253,13 @@ class Watch:
             raise self._unbegun()
         return self._traffic
 
-    def choose(self, key: str | None, avoid: Collection[str] = ()) -> Instance:
-        """The balancer's choice, also if it learns from outcomes; if possible none of the ``host:port`` to avoid.
+    def _chosen(self, key: str | None, avoid: Collection[str] = ()) -> tuple[Instance, Load]:
+        """The balancer's choice and its load; if possible none of the ``host:port`` to avoid.
 
         Raises:
             NoInstances: see `pick`.
             NotReady: see `pick`.
         """
-        return self._chosen(key, avoid)[0]
-
-    def _chosen(self, key: str | None, avoid: Collection[str] = ()) -> tuple[Instance, Load]:
-        """As `choose`, with the load of the instance."""
         traffic = self._traffic
         if traffic is None:
             raise self._unbegun()

@@ -151,12 +151,8 @@ def test_an_overtaken_call_shows_slowness_and_nothing_else() -> None:
     assert (load.latency, load.successes, load.failures) == (2.0, 1, 0)
 
 
-def test_who_is_registered_is_known_since_then() -> None:
-    clock = Clock()
-    table = LoadTable(clock)
-    clock.now = 7.0
+def test_who_is_registered_counts_before_the_first_call() -> None:
+    table = LoadTable()
     table.retain({"10.0.0.1:80"}, unused_for=300.0)
-    clock.now = 9.0
-    assert table.of("10.0.0.1:80").known_since == 7.0
     assert table.members == {"10.0.0.1:80"}
     assert len(table) == 1

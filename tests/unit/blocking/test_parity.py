@@ -28,7 +28,6 @@ INNER = {
     "Watch": {
         "begin",  # a blocking watch has begun
         "believe",  # of its upstream
-        "choose",  # of its attempts
         "used",  # of the implicit watches
     },
     "Registration": {

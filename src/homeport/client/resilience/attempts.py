@@ -71,11 +71,6 @@ class Attempts:
         """The seconds left until the deadline, 0 when it is over; None without one."""
         return None if self._deadline_at is None else max(0.0, self._deadline_at - self._traffic.clock())
 
-    @property
-    def made(self) -> int:
-        """How many attempts were handed out."""
-        return self._made
-
     def next(self) -> Call:
         """The next attempt, for a ``with`` block.
 
