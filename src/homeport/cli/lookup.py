@@ -11,7 +11,7 @@ from homeport.errors import HomeportError, InvalidValue, NoInstances, Unsupporte
 from homeport.model import Instance, Query
 from homeport.spi import Discoverer
 
-from .exits import Failure, Misuse
+from .exits import Failure, Misuse, complain
 from .views import ordered
 
 
@@ -51,8 +51,9 @@ async def instances_of_all(backend: Discoverer, names: Iterable[str], *, datacen
         async with limit:
             try:
                 return (await backend.fetch(name, datacenter=datacenter)).instances
-            except InvalidValue:
-                return ()  # a name that this backend lists but cannot be asked for must not hide all others
+            except InvalidValue as error:  # a name that is listed but cannot be asked for must not hide all others
+                complain(error)
+                return ()
 
     try:
         async with asyncio.TaskGroup() as group:

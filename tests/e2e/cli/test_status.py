@@ -43,6 +43,17 @@ def test_status_of_consul(consuls: CommandLine, consul: ConsulServer, name: str)
     assert facts["instances"] >= facts["passing"] >= 1
 
 
+def test_a_name_that_cannot_be_asked_for_does_not_hide_the_others(
+    consuls: CommandLine, consul: ConsulServer, name: str
+) -> None:
+    for odd in (f"{name}\n", f"{name}/.."):
+        call(consul.url, "PUT", "/v1/agent/service/register", {"Name": odd, "ID": odd, "Port": 1})
+    outcome = consuls("status", "--format", "json")
+    assert (outcome.code, outcome.json["product"]) == (0, "consul")
+    assert f"'{name}\\n' cannot be asked for over HTTP" in outcome.err
+    assert f'"{name}/.." cannot be asked for over HTTP' in outcome.err
+
+
 def test_a_connection(both: CommandLine, registry: Registry) -> None:
     outcome = both("test-connection")
     assert outcome.code == 0

@@ -223,11 +223,17 @@ def quoted(text: str) -> str:
     """A name or id as one part of a path.
 
     Raises:
-        InvalidValue: the server would never see it, since it takes away empty parts, "." and ".." from every path.
+        InvalidValue: the server would never see it, since it takes away empty parts, "." and ".." from every path,
+            and refuses every path with a character that cannot be printed (Consul does so since 1.0.3).
     """
     if not {"", ".", ".."}.isdisjoint(text.split("/")):
         raise InvalidValue(
             f'"{text}" cannot be asked for over HTTP, where empty parts, "." and ".." go; use another name'
+        )
+    if not text.isprintable():
+        raise InvalidValue(
+            f"{text!a} cannot be asked for over HTTP, where characters that cannot be printed are refused; "
+            "use another name"
         )
     return quote(text, safe="")
 
