@@ -86,7 +86,7 @@ def simulate(
     )
     for one in snapshot.instances:
         table.of(one.endpoint)  # in this order, so that the run is the same whatever the seed of Python's hash
-    table.retain([instance.endpoint for instance in snapshot.instances], unused_for=300.0)
+    table.retain(snapshot.instances, unused_for=300.0)
     loads, balancer = Loads(table), make(chance.random)
     verdicts = -1
     look_again_at: float | None = None

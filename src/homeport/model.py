@@ -210,13 +210,18 @@ class Query(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if self.version:
             version_range(self.version)  # refuses an unreadable range here, not at the first instance
 
+    @property
+    def narrows(self) -> bool:
+        """Whether anything but health is asked for."""
+        return bool(self.tags or self.version or self.environment or self.meta)
+
     def selects(self, instance: Instance) -> bool:
         """Whether everything but the health of ``instance`` is as asked."""
         return (
-            all(tag in instance.tags for tag in self.tags)
+            (not self.tags or all(tag in instance.tags for tag in self.tags))
             and (not self.version or version_range(self.version)(instance.version))
             and (not self.environment or instance.environment == self.environment)
-            and all(instance.meta.get(key) == value for key, value in self.meta.items())
+            and (not self.meta or all(instance.meta.get(key) == value for key, value in self.meta.items()))
         )
 
     def matches(self, instance: Instance) -> bool:

@@ -1,4 +1,4 @@
-"""What a backend is: four small protocols, of which it offers what it can.
+"""What a backend is: small protocols, of which it offers what it can.
 
 A backend translates between one system and Homeport's model. It holds no retry, cache, timer, thread or policy:
 backoff, resynchronisation, stale marking, fan-out and renewal are written once, in the client. Laws for authors:
@@ -105,7 +105,8 @@ class Discoverer(Backend, Protocol):
         Yields at once, whatever ``after`` says: so a client learns that what it knows is confirmed again. Then after
         every change, and also, with an unchanged set, whenever the system confirms that nothing did (at least every
         60 s: a silent watch is a dead one). Intermediate states may be skipped, the last one never. Ends only by
-        raising.
+        raising. An instance that did not change had better be the same object as before: what a client does after a
+        change then costs what changed, not what there is.
 
         Raises:
             Unsupported: the system cannot be watched; the client then asks by `fetch` again and again.
@@ -114,6 +115,33 @@ class Discoverer(Backend, Protocol):
 
     async def services(self, *, datacenter: str = "") -> Sequence[ServiceSummary]:
         """All services, by name."""
+        ...
+
+
+class ServiceList(msgspec.Struct, frozen=True, kw_only=True):
+    """The names of all services. ``changed`` are those to which something happened since the list before.
+
+    That is a hint: a system that does not tell leaves it empty. A backend with a `watch_limit` should tell: where the
+    list is followed, what has no watch is asked for at once when it is named here, and else rarely.
+    """
+
+    names: frozenset[str]
+    changed: frozenset[str] = frozenset()
+
+
+@runtime_checkable
+class ServiceLister(Backend, Protocol):
+    """A backend that tells when services come and go."""
+
+    def watch_services(self, *, datacenter: str = "") -> AsyncGenerator[ServiceList, None]:
+        """List the services until that fails or is closed.
+
+        Yields at once, then after every change of the list, and with the same list at least every 60 s. Intermediate
+        states may be skipped, the last one never. Ends only by raising.
+
+        Raises:
+            Unsupported: the list cannot be followed here; `Discoverer.services` tells it.
+        """
         ...
 
 
@@ -174,6 +202,64 @@ class HealthReporter(Backend, Protocol):
 
     async def checks(self, *, status: Status | None = None) -> Sequence[tuple[str, str, CheckState]]:
         """Every check as (service, instance id, state), or only those of one status."""
+        ...
+
+
+class KeyEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A key with its value.
+
+    ``revision`` is above 0, and another one after every write of the key; nothing else can be read from it.
+    """
+
+    key: str
+    value: bytes = b""
+    revision: int
+
+
+class KeysObserved(msgspec.Struct, frozen=True, kw_only=True):
+    """All keys that are watched, by key, at ``cursor``; ``reset`` as in `Observed`."""
+
+    entries: tuple[KeyEntry, ...]
+    cursor: Cursor = Cursor()
+    reset: bool = False
+
+
+@runtime_checkable
+class KeyValue(Backend, Protocol):
+    """A backend that keeps values under keys. What is read has been decided by the system: no stale answers.
+
+    A prefix is plain text, not a folder: ``app`` is one of ``app/a`` and of ``apple``.
+    """
+
+    async def read_key(self, key: str) -> KeyEntry | None:
+        """A key with its value, None when there is none."""
+        ...
+
+    async def list_keys(self, prefix: str) -> Sequence[KeyEntry]:
+        """All keys that begin with ``prefix``, by key; "" is all keys."""
+        ...
+
+    async def write_key(self, key: str, value: bytes, *, revision: int | None = None) -> None:
+        """Write a value: whatever is there, or only if the key is at ``revision`` (0: not there).
+
+        Raises:
+            Conflict: it is at another revision; nothing was written.
+            Refused: the value is too large, or nothing may be written there.
+        """
+        ...
+
+    async def delete_key(self, key: str, *, revision: int | None = None) -> None:
+        """Remove a key, or only if it is at ``revision``; that it is gone already is no error.
+
+        Raises:
+            Conflict: it is at another revision; nothing was removed.
+        """
+        ...
+
+    def watch_keys(
+        self, key: str, *, prefix: bool = False, after: Cursor | None = None
+    ) -> AsyncGenerator[KeysObserved, None]:
+        """Observe one key, or all that begin with ``key``, as `Discoverer.watch` observes a service."""
         ...
 
 

@@ -70,8 +70,8 @@ class ConsistentHash:
         total = sum(weights)
         members: list[tuple[Load, float, Instance] | None] = [None] * len(ring.places)
         for name, instance, weight in zip(names, instances, weights, strict=True):
-            members[ring.places[name]] = loads.of(instance.endpoint), self._bound * weight / total, instance
-        known = [loads.of(instance.endpoint) for instance in instances]
+            members[ring.places[name]] = loads.of_instance(instance), self._bound * weight / total, instance
+        known = [loads.of_instance(instance) for instance in instances]
         random = self._random
         # The calls under way are counted anew after an eighth of a round, so that a choice costs the same however many
         # instances there are; until then each choice is taken to have become a call. Threads may race here: each

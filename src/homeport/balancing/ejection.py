@@ -176,10 +176,12 @@ def admitted(
     Those whose ejection is over are among them unless their one trial call is under way. If more are out than
     ``most_ejected`` allows of *these* instances, those who would come back first are called all the same.
     """
+    if not any(load.on_probation for load in table.values()):
+        return tuple(instances), None
     out: list[tuple[float, Instance]] = []
     again: float | None = None
     for instance in instances:
-        load = table.of(instance.endpoint)
+        load = table.of_instance(instance)
         if not load.on_probation or load.ejected_until is None:
             continue
         if now < load.ejected_until:

@@ -40,7 +40,7 @@ class LeastConnections:
         size = len(instances)
         if not size:
             return nobody
-        known = [loads.of(instance.endpoint) for instance in instances]
+        known = [loads.of_instance(instance) for instance in instances]
         calls = _calls_by_weight(known, weights)
         looked_at = min(size, self._choices)
         ring = known + known[: looked_at - 1]

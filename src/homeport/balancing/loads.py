@@ -9,9 +9,11 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Protocol
+
+from homeport.model import Instance
 
 _LATENCY_MEMORY = 10.0
 """Seconds after which what was measured counts half as much as what is measured now."""
@@ -105,6 +107,19 @@ class Judge(Protocol):
         ...
 
 
+class _Retained:
+    """Instances and their loads by identity, which is quicker to find than an address.
+
+    An identity is good as long as the instance lives, so the two are kept together.
+    """
+
+    __slots__ = ("by_identity", "instances")
+
+    def __init__(self, instances: Sequence[Instance], by_identity: Mapping[int, Load]) -> None:
+        self.instances = instances
+        self.by_identity = by_identity
+
+
 class LoadTable:
     """The loads of all addresses of a service, shared by all who call it; safe to use from any thread.
 
@@ -117,7 +132,19 @@ class LoadTable:
     takes one here.
     """
 
-    __slots__ = ("_due_at", "_judge", "_loads", "_lock", "clock", "failures", "members", "successes", "verdicts")
+    __slots__ = (
+        "_due_at",
+        "_judge",
+        "_loads",
+        "_lock",
+        "_present",
+        "_retained",
+        "clock",
+        "failures",
+        "members",
+        "successes",
+        "verdicts",
+    )
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, *, judge: Judge | None = None) -> None:
         self.clock = clock
@@ -129,6 +156,8 @@ class LoadTable:
         self._due_at = math.inf if judge is None else -math.inf
         self._lock = threading.Lock()
         self._loads: dict[str, Load] = {}
+        self._retained = _Retained((), {})
+        self._present: frozenset[Load] = frozenset()
 
     def of(self, endpoint: str) -> Load:
         """The load of ``host:port``, made when there is none yet."""
@@ -137,6 +166,15 @@ class LoadTable:
             with self._lock:
                 load = self._loads.setdefault(endpoint, Load(endpoint, self.clock()))
         return load
+
+    def of_instance(self, instance: Instance) -> Load:
+        """The load of the address of ``instance``, found at once for those of the last `retain`."""
+        return self._retained.by_identity.get(id(instance)) or self.of(instance.endpoint)
+
+    @property
+    def by_identity(self) -> Mapping[int, Load]:
+        """The loads of the instances of the last `retain`, by ``id(instance)``; good as long as these live."""
+        return self._retained.by_identity
 
     def begin(self, load: Load) -> float:
         """Count a call that begins; returns when it began, for `end`."""
@@ -197,23 +235,32 @@ class LoadTable:
             self.verdicts += 1
         self._due_at = judge.due_at
 
-    def retain(self, endpoints: Collection[str], *, unused_for: float) -> None:
-        """Forget the addresses that are not among ``endpoints`` and were not used for so many seconds."""
+    def retain(self, instances: Sequence[Instance], *, unused_for: float) -> None:
+        """These are registered now: forget the addresses of others that were not used for so many seconds.
+
+        An instance that is the same object as last time costs next to nothing.
+        """
         now = self.clock()
         before = now - unused_for
-        members = frozenset(endpoints)
+        known = self._retained.by_identity
+        by_identity = dict(zip(map(id, instances), instances, strict=True))
+        loads = {key: known[key] for key in by_identity.keys() & known.keys()}
+        for key in by_identity.keys() - known.keys():
+            loads[key] = self.of(by_identity[key].endpoint)
+        present = frozenset(loads.values())
         with self._lock:
-            for endpoint in members:
-                if endpoint not in self._loads:
-                    self._loads[endpoint] = Load(endpoint, now)
-            self.members = members
-            gone = [
-                endpoint
-                for endpoint, load in self._loads.items()
-                if endpoint not in members and not load.in_flight and load.used_at <= before
-            ]
-            for endpoint in gone:
-                del self._loads[endpoint]
+            if present != self._present:
+                self.members = frozenset([load.endpoint for load in present])
+                self._present = present
+            if len(self._loads) > len(present):
+                gone = [
+                    endpoint
+                    for endpoint, load in self._loads.items()
+                    if load not in present and not load.in_flight and load.used_at <= before
+                ]
+                for endpoint in gone:
+                    del self._loads[endpoint]
+            self._retained = _Retained(instances, loads)
 
     def values(self) -> list[Load]:
         """All loads, as they are now."""
@@ -241,3 +288,7 @@ class Loads:
     def of(self, endpoint: str) -> Load:
         """The load of ``host:port``."""
         return self.table.of(endpoint)
+
+    def of_instance(self, instance: Instance) -> Load:
+        """The load of the address of ``instance``; quicker than `of` for those that are registered now."""
+        return self.table.of_instance(instance)

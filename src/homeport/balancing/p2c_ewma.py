@@ -48,7 +48,7 @@ class P2CEWMA:
         size = len(instances)
         if not size:
             return nobody
-        known = [loads.of(instance.endpoint) for instance in instances]
+        known = [loads.of_instance(instance) for instance in instances]
         even = len(set(weights)) == 1
         limits = list(accumulate(weights))
         total, random, clock = limits[-1], self._random, loads.table.clock

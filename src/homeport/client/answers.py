@@ -42,7 +42,7 @@ class Answer:
     def take(self, belief: Belief) -> None:
         """Take in a new answer."""
         self.belief = belief
-        self.traffic.table.retain({one.endpoint for one in belief.instances}, unused_for=self._unused_for)
+        self.traffic.table.retain(belief.instances, unused_for=self._unused_for)
         for listener in tuple(self._listeners):
             listener.believe(belief)
 

@@ -15,6 +15,8 @@ import msgspec
 from homeport.model import Instance
 from homeport.spi import Cursor, Observed
 
+from .instance_order import InstanceOrder, in_order
+
 RESET = "reset"
 
 
@@ -43,6 +45,7 @@ class Ledger:
         self._missing: tuple[Instance, ...] = ()
         self._confirmed: tuple[Instance, ...] = ()
         self._protected = False
+        self._order = InstanceOrder()
         self.belief: Belief | None = None
         self.cursor: Cursor | None = None
         self.grace_ends_at: float | None = None
@@ -56,7 +59,7 @@ class Ledger:
             self._missing = shown
             self.grace_ends_at = now + self._reset_grace
         self.cursor = observed.cursor
-        self._confirmed = _ordered(observed.instances)
+        self._confirmed = self._order.of(observed.instances)
         self._protected = observed.protected
         return self._conclude(now=now, wall=wall)
 
@@ -95,7 +98,7 @@ class Ledger:
         since = self.belief.stale_since if self.belief is not None else None
         return self._believe(
             Belief(
-                instances=_ordered((*self._confirmed, *self._missing)),
+                instances=in_order((*self._confirmed, *self._missing)),
                 stale_since=wall if since is None else since,
                 reason=RESET,
                 protected=self._protected,
@@ -122,10 +125,6 @@ def continued(known: Cursor | None, observed: Observed) -> Observed:
     if not other_store and cursor.position >= known.position:
         return observed
     return msgspec.structs.replace(observed, reset=True)
-
-
-def _ordered(instances: Iterable[Instance]) -> tuple[Instance, ...]:
-    return tuple(sorted(instances, key=lambda instance: (instance.id, instance.node)))
 
 
 def _still_missing(missing: Iterable[Instance], present: Iterable[Instance]) -> tuple[Instance, ...]:

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import logging
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Generator, Mapping
 from typing import Any, Self, TypeAlias, TypeVar
 
 import msgspec
@@ -69,7 +69,7 @@ class Watch:
         self._loads: Loads | None = None
         self._traffic: Traffic | None = None
         self._offered = Snapshot(service=query.service)
-        self._load_of: dict[int, Load] = {}
+        self._load_of: Mapping[int, Load] = {}
         self._verdicts = 0
         self._look_again_at: float | None = None
         self._choosing = threading.Lock()
@@ -310,8 +310,8 @@ class Watch:
             if len(instances) != len(snapshot.instances):
                 snapshot = msgspec.structs.replace(snapshot, instances=instances)
             self._offered = snapshot
-            # By identity, which is quicker to find than an address, and holds as long as the snapshot does.
-            self._load_of = {id(instance): table.of(instance.endpoint) for instance in instances}
+            # What is offered lives as long as this is asked, so an identity is none of another instance.
+            self._load_of = table.by_identity
             try:
                 self._picker = self._balancer.picker(snapshot, loads)
             except Exception:  # noqa: BLE001 - the error of somebody's policy is for who picks, not for who brings news
@@ -400,11 +400,13 @@ class Watch:
 
 def snapshot_of(query: Query, belief: Belief) -> Snapshot:
     """What a belief answers to a query. Under mass-failure protection, failing instances answer too."""
-    matching = tuple(instance for instance in belief.instances if query.selects(instance))
+    matching = belief.instances
+    if query.narrows:
+        matching = tuple([instance for instance in matching if query.selects(instance)])
     wants_all = belief.protected or not query.healthy
     return Snapshot(
         service=query.service,
-        instances=matching if wants_all else tuple(instance for instance in matching if instance.healthy),
+        instances=matching if wants_all else tuple([one for one in matching if one.status == "passing"]),
         registered=len(matching),
         backend=belief.backend,
         stale_since=belief.stale_since,

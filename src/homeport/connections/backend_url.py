@@ -31,6 +31,14 @@ class HostPort(msgspec.Struct, frozen=True):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+class UnknownParameter(SettingsError):
+    """A parameter of a URL that its backend does not have."""
+
+    def __init__(self, message: str, name: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
 class BackendURL(msgspec.Struct, frozen=True, kw_only=True):
     """A backend URL, taken apart. ``parameters`` may hold secrets; ``str()`` shows none of them."""
 
@@ -55,8 +63,9 @@ class BackendURL(msgspec.Struct, frozen=True, kw_only=True):
         for name in self.parameters:
             if name not in known:
                 article = "an" if self.scheme[0] in "aeiou" else "a"
-                raise SettingsError(
-                    f"{self}: {name} is not a parameter of {article} {self.scheme} backend{did_you_mean(name, known)}"
+                raise UnknownParameter(
+                    f"{self}: {name} is not a parameter of {article} {self.scheme} backend{did_you_mean(name, known)}",
+                    name,
                 )
 
     def flag(self, name: str) -> bool | None:
@@ -117,7 +126,7 @@ def parse_backend_url(text: str, *, default_port: int) -> BackendURL:
         ) from error
     if "@" in parts.netloc:
         raise SettingsError(
-            f"the {scheme} backend URL has credentials before an @; give them as parameters, such as token_file=PATH"
+            f"the {scheme} backend URL has credentials before an @; give them as parameters, from a file or a variable"
         )
     if parts.fragment:
         raise SettingsError(f'the {scheme} backend URL has a part after "#"; write %23 for that sign in a parameter')

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import ipaddress
 import logging
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Self, TypeVar
+from typing import NamedTuple, Self, TypeVar
 from weakref import WeakSet
 
 import aiohttp
@@ -21,9 +23,10 @@ from yarl import URL
 from homeport.errors import BackendError, BackendUnavailable, InvalidAnswer
 
 from .backend_url import HostPort
-from .http_errors import NATIVE_ERRORS, Cause, Failure, failure
+from .http_errors import NATIVE_ERRORS, Cause, Failure, NotTrusted, failure
 from .http_stream import Stream
 from .keep_alive import watch_over
+from .rotating_context import RotatingContext
 from .tls import TLS
 from .token import FixedToken, Token
 
@@ -31,6 +34,7 @@ _log = logging.getLogger(__name__)
 
 _GATEWAY_FAILURES = frozenset((502, 503, 504))
 _NEVER_PROCESSED = frozenset((Cause.NOT_REACHED, Cause.NOT_TRUSTED))
+_REFUSALS = frozenset((401, 403))
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -51,6 +55,13 @@ class Answer(msgspec.Struct, frozen=True):
 A = TypeVar("A", bound=Answer | Stream)
 
 
+class _Credentials(NamedTuple):
+    """How a request shows who asks: its token, and what its connection is made with."""
+
+    token: str
+    context: ssl.SSLContext | None
+
+
 class HTTPConnection:
     """Requests to a system that answers under any of several addresses.
 
@@ -58,6 +69,9 @@ class HTTPConnection:
     requests that may be repeated also when the connection breaks or a gateway says that it reaches nobody. Sockets
     are opened by the first request, in the running event loop, and kept for the next ones; `aclose` closes them.
     Redirects are not followed and cookies not kept.
+
+    A token and certificates that change are followed. Where who asks is refused (401, 403, or by TLS), both are looked
+    at again, and the request is repeated once if one of them changed.
 
     ``system`` is what people call the other side ("registry"), ``advice`` is a sentence for the error that says that
     nobody answers.
@@ -84,7 +98,8 @@ class HTTPConnection:
         self._system = system
         self._advice = advice
         self._backend = backend
-        self._tls = tls
+        self._server_name = tls.server_name if tls is not None else ""
+        self._context = RotatingContext(tls, backend=backend) if tls is not None else None
         self._token = token or FixedToken()
         self._token_header = token_header
         self._headers = {"User-Agent": "homeport", **(headers or {})}
@@ -147,13 +162,13 @@ class HTTPConnection:
         """
         seconds = self._timeout if timeout is None else timeout
 
-        async def ask(origin: str, headers: Mapping[str, str]) -> Answer:
+        async def ask(origin: str, who: _Credentials) -> Answer:
             async with await self._send(
-                method, origin, path, params=params, body=body, headers=headers, timeout=seconds, total=seconds
+                method, origin, path, params=params, body=body, who=who, timeout=seconds, total=seconds
             ) as response:
                 return await self._whole(response, origin)
 
-        return await self._in_turn(ask, timeout=seconds, repeatable=repeatable)
+        return await self._with_credentials(ask, timeout=seconds, repeatable=repeatable)
 
     async def stream(
         self, method: str, path: str, *, body: bytes | None = None, timeout: float | None = None
@@ -168,26 +183,42 @@ class HTTPConnection:
         """
         seconds = self._timeout if timeout is None else timeout
 
-        async def ask(origin: str, headers: Mapping[str, str]) -> Stream | Answer:
+        async def ask(origin: str, who: _Credentials) -> Stream | Answer:
             async with asyncio.timeout(seconds):
                 response = await self._send(
-                    method, origin, path, params=None, body=body, headers=headers, timeout=seconds, total=None
+                    method, origin, path, params=None, body=body, who=who, timeout=seconds, total=None
                 )
                 if response.status == Stream.status:
                     return Stream(response, origin=origin, system=self._system, backend=self._backend)
                 async with response:
                     return await self._whole(response, origin)
 
-        return await self._in_turn(ask, timeout=seconds, repeatable=True)
+        return await self._with_credentials(ask, timeout=seconds, repeatable=True)
+
+    async def _with_credentials(
+        self, ask: Callable[[str, _Credentials], Awaitable[A]], *, timeout: float, repeatable: bool
+    ) -> A:
+        """What is answered with the credentials of now, or with those that have taken their place."""
+        await self._ready_session()
+        context = await self._context.current() if self._context is not None else None
+        who = _Credentials(await self._token.current(), context)
+        try:
+            answer = await self._in_turn(ask, who, timeout=timeout, repeatable=repeatable)
+            if answer.status not in _REFUSALS or (renewed := await self._renewed()) == who:
+                return answer
+        except NotTrusted:
+            if (renewed := await self._renewed()) == who:
+                raise
+        return await self._in_turn(ask, renewed, timeout=timeout, repeatable=repeatable)
+
+    async def _renewed(self) -> _Credentials:
+        context = await self._context.reread() if self._context is not None else None
+        return _Credentials(await self._token.reread(), context)
 
     async def _in_turn(
-        self, ask: Callable[[str, Mapping[str, str]], Awaitable[A]], *, timeout: float, repeatable: bool
+        self, ask: Callable[[str, _Credentials], Awaitable[A]], who: _Credentials, *, timeout: float, repeatable: bool
     ) -> A:
-        """What the first address says that can be asked, which is given with the headers."""
-        await self._ready_session()
-        headers = dict(self._headers)
-        if token := await self._token.current():
-            headers[self._token_header] = token
+        """What the first address says that can be asked."""
         failures: list[tuple[str, Failure, BaseException | None]] = []
         first = self._first  # which other requests may change meanwhile
         for turn in range(len(self._origins)):
@@ -195,7 +226,7 @@ class HTTPConnection:
             origin = self._origins[place]
             cause: BaseException | None = None
             try:
-                answer = await ask(origin, headers)
+                answer = await ask(origin, who)
             except NATIVE_ERRORS as error:
                 failed = failure(error, timeout=timeout)
                 cause = error
@@ -245,9 +276,8 @@ class HTTPConnection:
                     f"the connection to the {self._system} at {self.origin} was closed", backend=self._backend
                 )
             if self._session is None:
-                context = True if self._tls is None else await asyncio.to_thread(self._tls.context)
                 # Long polls hold a connection each; a limit here would let them starve the writes.
-                connector = aiohttp.TCPConnector(limit=0, ssl=context, socket_factory=self._new_socket)
+                connector = aiohttp.TCPConnector(limit=0, socket_factory=self._new_socket)
                 self._session = aiohttp.ClientSession(
                     connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=True, trust_env=False
                 )
@@ -268,21 +298,24 @@ class HTTPConnection:
         *,
         params: Mapping[str, str] | None,
         body: bytes | None,
-        headers: Mapping[str, str],
+        who: _Credentials,
         timeout: float,
         total: float | None,
     ) -> aiohttp.ClientResponse:
         """The answer without its body; ``total`` None sets that no limit of time."""
         session = await self._ready_session()
+        headers = {**self._headers, self._token_header: who.token} if who.token else self._headers
         return await session.request(
             method,
             URL(f"{origin}{path}", encoded=True),
             params=params,
-            data=body,
+            # Of bytes that are many, aiohttp warns, since it would write them without a pause.
+            data=None if body is None else io.BytesIO(body),
             headers=headers,
             timeout=aiohttp.ClientTimeout(total=total, connect=min(timeout, self._connect_timeout)),
             allow_redirects=False,
-            server_hostname=(self._tls.server_name or None) if self._tls else None,
+            ssl=True if who.context is None else who.context,  # each context has connections of its own
+            server_hostname=self._server_name or None,
         )
 
     async def _whole(self, response: aiohttp.ClientResponse, origin: str) -> Answer:
@@ -314,7 +347,9 @@ class HTTPConnection:
             )
         if causes <= {Cause.NOT_REACHED, Cause.NOT_HTTP}:
             return InvalidAnswer(f"no {self._system} answers at {places}.", backend=self._backend)
-        if len(failures) == 1 and Cause.NOT_TRUSTED not in causes:
+        if Cause.NOT_TRUSTED in causes and causes <= _NEVER_PROCESSED:
+            return NotTrusted(f"the {self._system} cannot be asked at {places}.", backend=self._backend)
+        if len(failures) == 1:
             origin, failed, _ = failures[0]
             return BackendUnavailable(
                 f"the {self._system} at {origin} failed ({failed.reason}); try again.", backend=self._backend

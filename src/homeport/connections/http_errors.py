@@ -14,6 +14,8 @@ import ssl
 import aiohttp
 import msgspec
 
+from homeport.errors import BackendUnavailable
+
 
 class Cause(enum.Enum):
     """What kind of failure it was, as far as the caller has to tell them apart."""
@@ -22,6 +24,10 @@ class Cause(enum.Enum):
     BROKEN = "somebody accepted the connection, but it broke or no answer came in time; the request may have been done"
     NOT_HTTP = "somebody answered something that is not a proper HTTP answer"
     NOT_TRUSTED = "TLS could not be agreed on; nothing was sent"
+
+
+class NotTrusted(BackendUnavailable):
+    """TLS could not be agreed on, and nothing was done: one side does not accept the other's certificate."""
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -65,7 +71,7 @@ def failure(error: BaseException, *, timeout: float) -> Failure:
     if isinstance(error, aiohttp.ClientConnectorError):
         return Failure(Cause.NOT_REACHED, system_words(error.os_error))
     if isinstance(error, TimeoutError):
-        return Failure(Cause.BROKEN, f"no answer within {timeout:g} s")
+        return Failure(Cause.BROKEN, f"no answer within {round(timeout, 1 if timeout > 1 else 3):g} s")
     if isinstance(error, aiohttp.ClientResponseError):
         return Failure(Cause.NOT_HTTP, "what it sent is not HTTP")
     if isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError | aiohttp.RedirectClientError):

@@ -11,6 +11,10 @@ from homeport.errors import BackendUnavailable
 from .http_errors import NATIVE_ERRORS, failure
 
 
+class StreamEnded(BackendUnavailable):
+    """The other side ended the answer in the orderly way: all of it has arrived."""
+
+
 class Stream:
     """An answer of status 200 whose body is read as it comes; `HTTPConnection.stream` opens it, its user closes it.
 
@@ -31,7 +35,8 @@ class Stream:
         Nothing is lost by such a silence, nor by a cancellation: the next reading goes on where this one stood.
 
         Raises:
-            BackendUnavailable: the body ended, or the connection broke.
+            StreamEnded: the body ended.
+            BackendUnavailable: the connection broke before.
         """
         limit = asyncio.timeout(timeout)
         try:
@@ -40,17 +45,16 @@ class Stream:
         except NATIVE_ERRORS as error:
             if limit.expired():
                 return b""
-            raise self._broken(failure(error, timeout=timeout).reason) from error
+            raise BackendUnavailable(
+                self._told(failure(error, timeout=timeout).reason), backend=self._backend
+            ) from error
         if not received:
-            raise self._broken("connection closed")
+            raise StreamEnded(self._told("connection closed"), backend=self._backend)
         return received
 
     def close(self) -> None:
         """End the answer and its connection; calling it twice is harmless."""
         self._response.close()
 
-    def _broken(self, reason: str) -> BackendUnavailable:
-        return BackendUnavailable(
-            f"the {self._system} at {self.origin} ended an answer that was to go on ({reason}); try again.",
-            backend=self._backend,
-        )
+    def _told(self, reason: str) -> str:
+        return f"the {self._system} at {self.origin} ended an answer that was to go on ({reason}); try again."

@@ -44,7 +44,10 @@ class TLS(msgspec.Struct, frozen=True, kw_only=True):
                 context.load_cert_chain(self.cert_file, self.key_file or None, password=_no_password)
             except (OSError, ValueError) as error:
                 files = " and ".join(filter(None, (self.cert_file, self.key_file)))
-                raise SettingsError(f"the client certificate in {files} cannot be used: {_reason(error)}") from error
+                advice = "" if self.key_file else "; give key_file too, unless the key stands in the same file"
+                raise SettingsError(
+                    f"the client certificate in {files} cannot be used: {_reason(error)}{advice}"
+                ) from error
         elif self.key_file:
             raise SettingsError(f"the client key {self.key_file} is given without a certificate; give cert_file too")
         return context

@@ -27,16 +27,34 @@ class Token(Protocol):
         """
         ...
 
+    async def reread(self) -> str:
+        """The token after the one before was refused: looked up where it comes from, whenever that was done last.
+
+        Raises:
+            SettingsError: see `current`.
+        """
+        ...
+
+
+def source_of(token: Token) -> str:
+    """Where a token comes from, in words that do not show it; "" where there is none, or it does not say."""
+    return token.source if isinstance(token, FixedToken | VariableToken | FileToken) else ""
+
 
 class FixedToken:
-    """A token given by value."""
+    """A token given by value; ``source`` says by what it was given."""
 
-    __slots__ = ("_value",)
+    __slots__ = ("_value", "source")
 
-    def __init__(self, value: str = "") -> None:
+    def __init__(self, value: str = "", *, source: str = "") -> None:
         self._value = value
+        self.source = (source or "a value") if value else ""
 
     async def current(self) -> str:
+        """The value."""
+        return self._value
+
+    async def reread(self) -> str:
         """The value."""
         return self._value
 
@@ -44,11 +62,12 @@ class FixedToken:
 class VariableToken:
     """A token held by an environment variable, read anew each time."""
 
-    __slots__ = ("_environ", "_name")
+    __slots__ = ("_environ", "_name", "source")
 
     def __init__(self, name: str, environ: Mapping[str, str]) -> None:
         self._name = name
         self._environ = environ
+        self.source = f"the variable {name}"
 
     async def current(self) -> str:
         """The variable's value.
@@ -63,6 +82,10 @@ class VariableToken:
             )
         return value
 
+    async def reread(self) -> str:
+        """See `current`."""
+        return await self.current()
+
 
 class FileToken:
     """A token held by a file, read again when the file changes; looked at once in ``look_interval`` seconds at most.
@@ -71,10 +94,11 @@ class FileToken:
     is not atomic does no harm; the server's refusal tells when it is really gone.
     """
 
-    __slots__ = ("_clock", "_lock", "_look_interval", "_looked_at", "_path", "_stamp", "_value")
+    __slots__ = ("_clock", "_lock", "_look_interval", "_looked_at", "_path", "_stamp", "_value", "source")
 
     def __init__(self, path: Path, *, look_interval: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = path
+        self.source = f"the file {path}"
         self._look_interval = look_interval
         self._clock = clock
         self._lock = asyncio.Lock()
@@ -94,6 +118,18 @@ class FileToken:
             if self._clock() - self._looked_at >= self._look_interval:
                 await self._look()
                 self._looked_at = self._clock()
+        return self._value
+
+    async def reread(self) -> str:
+        """The file's content as it is now; it is read even if the file looks unchanged.
+
+        Raises:
+            SettingsError: see `current`.
+        """
+        async with self._lock:
+            self._stamp = None
+            await self._look()
+            self._looked_at = self._clock()
         return self._value
 
     async def _look(self) -> None:

@@ -10,7 +10,7 @@ from tests.servers.ports import LOOPBACK
 
 
 class Authority:
-    """Issues certificates into a folder. All of them are for loopback, and valid for a day."""
+    """Issues certificates into a folder. All of them are for loopback."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -22,8 +22,11 @@ class Authority:
             *("-keyout", str(self._key), "-out", str(self.certificate)),
         )
 
-    def issue(self, name: str) -> tuple[Path, Path]:
-        """A certificate and its key for a server or a client of that name, at loopback or under the name."""
+    def issue(self, name: str, *, days: int = 1) -> tuple[Path, Path]:
+        """A certificate and its key for a server or a client of that name, at loopback or under the name.
+
+        It is valid for so many days from now on; with a negative number it is over.
+        """
         certificate, key, request = (self.folder / f"{name}{suffix}" for suffix in (".pem", "-key.pem", ".csr"))
         extensions = self.folder / f"{name}.ext"
         extensions.write_text(f"subjectAltName=IP:{LOOPBACK},DNS:{name}\nextendedKeyUsage=serverAuth,clientAuth\n")
@@ -33,7 +36,7 @@ class Authority:
         )
         self._openssl(
             *("x509", "-req", "-in", str(request), "-CA", str(self.certificate), "-CAkey", str(self._key)),
-            *("-CAcreateserial", "-days", "1", "-extfile", str(extensions), "-out", str(certificate)),
+            *("-CAcreateserial", "-days", str(days), "-extfile", str(extensions), "-out", str(certificate)),
         )
         return certificate, key
 
@@ -42,3 +45,26 @@ class Authority:
         if program is None:
             pytest.fail("openssl is not installed; on Debian: apt-get install openssl")
         subprocess.run([program, *arguments], check=True, capture_output=True)
+
+
+class CertificateFiles:
+    """A certificate, its key and its authority, under names that stay while what they hold changes."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.authority, self.certificate, self.key = (folder / name for name in ("ca.pem", "own.pem", "own-key.pem"))
+
+    def hold(self, authority: Authority, certificate: tuple[Path, Path]) -> None:
+        """Replace what they hold, one after the other."""
+        for source, place in zip((authority.certificate, *certificate), self.paths, strict=True):
+            shutil.copyfile(source, place)
+
+    @property
+    def paths(self) -> tuple[Path, Path, Path]:
+        """The authority, the certificate and the key."""
+        return self.authority, self.certificate, self.key
+
+    @property
+    def parameters(self) -> str:
+        """As the parameters of a backend URL."""
+        return f"ca_file={self.authority}&cert_file={self.certificate}&key_file={self.key}"

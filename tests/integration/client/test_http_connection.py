@@ -4,8 +4,9 @@ import asyncio
 import socket
 import ssl
 import threading
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,11 @@ from aiohttp import web
 
 from homeport.connections.backend_url import HostPort
 from homeport.connections.http import HTTPConnection
+from homeport.connections.http_stream import Stream
 from homeport.connections.tls import TLS
-from homeport.connections.token import FileToken, FixedToken
+from homeport.connections.token import FileToken, FixedToken, VariableToken
 from homeport.errors import BackendUnavailable, InvalidAnswer, SettingsError
-from tests.integration.client.certificates import Authority
+from tests.integration.client.certificates import Authority, CertificateFiles
 from tests.servers.ports import LOOPBACK, PortLease
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -25,7 +27,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 @asynccontextmanager
 async def serving(handler: Handler, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[HostPort]:
     """A server whose every request goes to ``handler``."""
-    application = web.Application()
+    application = web.Application(client_max_size=16 * 1024 * 1024)
     application.router.add_route("*", "/{path:.*}", handler)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
@@ -76,6 +78,57 @@ async def test_the_token_is_sent_and_follows_its_file(tmp_path: Path) -> None:
             assert (await http.request("GET", "/")).text == "second"
         async with connection(address, token=FixedToken(), token_header="X-Token") as http:
             assert (await http.request("GET", "/")).text == "none"
+
+
+@pytest.mark.parametrize("refusal", [401, 403])
+async def test_a_token_that_is_refused_is_looked_up_at_once_and_once(tmp_path: Path, refusal: int) -> None:
+    path = tmp_path / "token"
+    path.write_text("old")
+    seen: list[str] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        seen.append(f"{request.headers['X-Token']} {await request.text()}")
+        return web.Response(status=200 if request.headers["X-Token"] == "new" else refusal)
+
+    token = FileToken(path, look_interval=3600.0)
+    async with serving(handler) as address, connection(address, token=token, token_header="X-Token") as http:
+        assert (await http.request("PUT", "/", body=b"body")).status == refusal
+        assert seen == ["old body"]  # the same would not help
+        path.write_text("other")
+        assert (await http.request("PUT", "/", body=b"body")).status == refusal
+        assert seen == ["old body"] * 2 + ["other body"]
+        path.write_text("new")
+        assert (await http.request("PUT", "/", body=b"body", repeatable=False)).status == 200
+        assert seen[3:] == ["other body", "new body"]
+
+
+async def test_a_stream_that_is_refused_is_asked_for_with_the_token_of_now() -> None:
+    environ = {"TOKEN": "old"}
+
+    async def handler(request: web.Request) -> web.Response:
+        if request.headers["Authorization"] == "old":
+            environ["TOKEN"] = "new"
+            return web.Response(status=403)
+        return web.Response(text="in")
+
+    async with serving(handler) as address, connection(address, token=VariableToken("TOKEN", environ)) as http:
+        stream = await http.stream("GET", "/")
+        assert isinstance(stream, Stream)
+        with closing(stream):
+            assert await stream.read(timeout=5.0) == b"in"
+
+
+async def test_a_large_body_arrives_without_a_warning() -> None:
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(body=await request.read(), headers={"X-Length": request.headers["Content-Length"]})
+
+    body = bytes(range(256)) * 10_000
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ResourceWarning)
+        async with serving(handler) as address, connection(address) as http:
+            for sent in (body, b""):
+                answer = await http.request("PUT", "/", body=sent)
+                assert (answer.body, answer.headers["x-length"]) == (sent, str(len(sent)))
 
 
 async def test_the_next_address_is_asked_when_nobody_accepts() -> None:
@@ -329,6 +382,41 @@ async def test_a_client_certificate_is_shown(authority: Authority) -> None:
         async with connection(address, tls=TLS(ca_file=ca_file)) as http:
             with pytest.raises(BackendUnavailable):
                 await http.request("GET", "/")
+
+
+async def test_certificates_that_are_refused_are_looked_at_at_once(authority: Authority, tmp_path: Path) -> None:
+    """A stream that was begun with the old ones goes on."""
+    go_on = asyncio.Event()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Connection": "close"})
+        await response.prepare(request)
+        await response.write(b"begun")
+        if request.path == "/stream":
+            await go_on.wait()
+            await response.write(b"over")
+        return response
+
+    files = CertificateFiles(tmp_path / "own")
+    files.hold(authority, authority.issue("client"))
+    ca_file, cert_file, key_file = map(str, files.paths)
+    server = server_side(authority, client_certificates=True)
+    async with (
+        serving(handler, tls=server) as address,
+        connection(address, tls=TLS(ca_file=ca_file, cert_file=cert_file, key_file=key_file)) as http,
+    ):
+        stream = await http.stream("GET", "/stream")
+        assert isinstance(stream, Stream)
+        with closing(stream):
+            assert await stream.read(timeout=5.0) == b"begun"
+            following = Authority(tmp_path / "following")
+            server.load_cert_chain(*following.issue("server.test"))
+            with pytest.raises(BackendUnavailable, match="its certificate is not accepted"):
+                await http.request("GET", "/")
+            files.hold(following, authority.issue("client"))
+            assert (await http.request("PUT", "/", repeatable=False)).body == b"begun"
+            go_on.set()
+            assert await stream.read(timeout=5.0) == b"over"
 
 
 async def test_http_and_https_mixed_up_are_explained(authority: Authority) -> None:

@@ -20,9 +20,7 @@ class Fleet:
         self.clock = Clock(1000.0)
         self.table = LoadTable(self.clock, judge=OutlierEjection(self.settings))
         self.instances = equal(size).instances
-        self.table.retain(
-            [one.endpoint for one in equal(size if members is None else members).instances], unused_for=300.0
-        )
+        self.table.retain(equal(size if members is None else members).instances, unused_for=300.0)
 
     def begin(self, name: int) -> float:
         return self.table.begin(self.table.of(instance(name).endpoint))

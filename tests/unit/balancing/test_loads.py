@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from homeport.balancing import Load, Loads, LoadTable
+from homeport.model import Instance
 
 
 class Clock:
@@ -48,6 +49,10 @@ def test_calls_of_many_threads_are_all_counted(restless_threads: None) -> None:
     assert (table.successes, table.failures) == (72_000, 8_000)
 
 
+def at(address: str) -> Instance:
+    return Instance(id=address, service="web", address=address, port=80)
+
+
 def test_who_is_gone_unused_and_idle_is_forgotten() -> None:
     clock = Clock()
     table = LoadTable(clock)
@@ -56,7 +61,7 @@ def test_who_is_gone_unused_and_idle_is_forgotten() -> None:
     clock.now = 400.0
     table.end(recent, table.begin(recent), succeeded=True)
     clock.now = 500.0
-    table.retain({"10.0.0.0:80"}, unused_for=300.0)
+    table.retain((at("10.0.0.0"),), unused_for=300.0)
     assert table.of("10.0.0.0:80") is stays
     assert table.of("10.0.0.1:80") is not goes
     assert table.of("10.0.0.2:80") is busy
@@ -153,6 +158,19 @@ def test_an_overtaken_call_shows_slowness_and_nothing_else() -> None:
 
 def test_who_is_registered_counts_before_the_first_call() -> None:
     table = LoadTable()
-    table.retain({"10.0.0.1:80"}, unused_for=300.0)
+    table.retain((at("10.0.0.1"),), unused_for=300.0)
     assert table.members == {"10.0.0.1:80"}
     assert len(table) == 1
+
+
+def test_an_instance_has_the_load_of_its_address_whichever_object_it_is() -> None:
+    table = LoadTable()
+    one, moved, other = at("10.0.0.1"), at("10.0.0.2"), at("10.0.0.3")
+    table.retain((one, other), unused_for=300.0)
+    assert table.of_instance(one) is table.of("10.0.0.1:80") is table.by_identity[id(one)]
+    again = at("10.0.0.1")
+    table.retain((again, moved), unused_for=300.0)
+    assert table.of_instance(again) is table.of_instance(one) is table.of("10.0.0.1:80")
+    assert table.members == {"10.0.0.1:80", "10.0.0.2:80"}
+    assert {*table.by_identity} == {id(again), id(moved)}
+    assert table.of_instance(other).endpoint == "10.0.0.3:80"

@@ -30,7 +30,7 @@ def policy(*, window: float = 30.0) -> SlowStart:
 
 
 def seen(slow_start: SlowStart, among: Snapshot, kept: Loads) -> None:
-    kept.table.retain([one.endpoint for one in among.instances], unused_for=300.0)
+    kept.table.retain(among.instances, unused_for=300.0)
     slow_start.picker(among, kept)
 
 
@@ -81,7 +81,7 @@ def test_who_was_gone_and_comes_back_is_new(clock: Clock, kept: Loads) -> None:
     seen(slow_start, equal(4), kept)
     seen(slow_start, equal(3), kept)
     clock.now += 100.0
-    kept.table.retain([one.endpoint for one in equal(4).instances], unused_for=300.0)
+    kept.table.retain(equal(4).instances, unused_for=300.0)
     assert counted(slow_start, equal(4), 400, by=kept)["3"] < 40
 
 

@@ -82,3 +82,25 @@ async def test_many_at_once_look_once(tmp_path: Path) -> None:
     path.write_text("one")
     token = FileToken(path, look_interval=100.0)
     assert set(await asyncio.gather(*(token.current() for _ in range(20)))) == {"one"}
+
+
+async def test_after_a_refusal_a_file_is_read_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    clock = Clock()
+    token = FileToken(path, look_interval=1.0, clock=clock)
+    write(path, "one", stamp=1)
+    assert await token.current() == "one"
+    write(path, "two", stamp=1)  # even its time and its length are the same
+    assert await token.reread() == "two"
+    assert await token.current() == "two"
+    path.unlink()
+    assert await token.reread() == "two"
+
+
+async def test_after_a_refusal_others_say_what_they_said() -> None:
+    environ = {"T": "one"}
+    token = VariableToken("T", environ)
+    assert await token.reread() == "one"
+    environ["T"] = "two"
+    assert await token.reread() == "two"
+    assert await FixedToken("x").reread() == "x"
