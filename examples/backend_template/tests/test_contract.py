@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,7 +12,21 @@ from homeport import open_backend
 from homeport.errors import SettingsError, Unsupported
 from homeport.model import Service, TTLCheck
 from homeport.spi import Backend, Discoverer, Registrar
-from homeport.testing.contract import GARBAGE, OUTAGE, BackendContract, Harness
+from homeport.testing.contract import (
+    COMPACT,
+    CUT,
+    FOLLOW_LIST,
+    GARBAGE,
+    HALF_OPEN,
+    HEALTH,
+    OUTAGE,
+    ROTATE,
+    SLOW,
+    BackendContract,
+    Harness,
+)
+
+NO_CONNECTION = "A folder is read from a disk, and no connection lies in between."
 
 
 class FolderHarness(Harness):
@@ -21,6 +35,15 @@ class FolderHarness(Harness):
     troubles: tuple[str, ...] = (OUTAGE, f"{GARBAGE}: not JSON", f"{GARBAGE}: other JSON", f"{GARBAGE}: half a file")
     restarts = True
     wipes = True
+    cannot: Mapping[str, str] = {
+        HEALTH: "A folder runs no checks and takes no reports.",
+        FOLLOW_LIST: "It tells the list of services to who asks.",
+        CUT: NO_CONNECTION,
+        HALF_OPEN: NO_CONNECTION,
+        SLOW: NO_CONNECTION,
+        COMPACT: "It keeps no history to go on from: each reading is the whole set.",
+        ROTATE: "A folder asks for no credentials.",
+    }
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -26,10 +26,11 @@ _BUILT_IN = {
     "consul": "homeport.backends.consul:open_consul",
     "dns": "homeport.backends.dns:open_dns",
     "etcd": "homeport.backends.etcd:open_etcd",
+    "kubernetes": "homeport.backends.kubernetes:open_kubernetes",
+    "eureka": "homeport.backends.eureka:open_eureka",
     "static": "homeport.backends.static:open_static",
     "embedded": "homeport.server.embedded:open_embedded",
 }
-_NOT_YET = ("kubernetes", "eureka")
 
 B = TypeVar("B", bound=Backend)
 
@@ -125,8 +126,6 @@ def _factory(scheme: str) -> BackendFactory:
     for point in _entry_points().select(name=scheme):
         third_party: BackendFactory = point.load()
         return third_party
-    if scheme in _NOT_YET:
-        raise SettingsError(f"this version of Homeport has no {scheme} backend yet; use homeport:// or consul://")
     known = backend_names()
     if scheme in ("http", "https") or ":" in scheme:  # where it is, and not what
         raise SettingsError(

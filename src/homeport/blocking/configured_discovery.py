@@ -34,7 +34,7 @@ class ConfiguredDiscovery(Discovery):
         *,
         balancer: Balancer | None = None,
         values: Mapping[str, str] | None = None,
-        ttl: float = 15.0,
+        ttl: float | None = None,
         register: bool = True,
         observer: Observer | None = None,
         handle_signals: bool = True,
@@ -106,7 +106,7 @@ def configured(
     balancer: str | Balancer | None = None,
     settings: Mapping[str, object] | None = None,
     values: Mapping[str, str] | None = None,
-    ttl: float = 15.0,
+    ttl: float | None = None,
     observer: Observer | None = None,
     handle_signals: bool = True,
     environ: Mapping[str, str] | None = None,
@@ -121,7 +121,7 @@ def configured(
     ``config`` names the file; without it the file is that of ``HOMEPORT_CONFIG``, else the user's, if there is one.
     ``settings`` are settings of the client by their dotted names, such as ``{"cache.ttl": 5}``. ``values`` fill the
     places of service definitions, ``{{ .version }}``. What the file defines is registered with a lease of ``ttl``
-    seconds.
+    seconds; without it, of as many as the file says, else 15.
 
     Raises:
         SettingsError: something cannot be right; the message names the place.

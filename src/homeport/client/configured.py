@@ -36,7 +36,7 @@ class ConfiguredDiscovery(Discovery):
         *,
         balancer: Balancer | None = None,
         values: Mapping[str, str] | None = None,
-        ttl: float = 15.0,
+        ttl: float | None = None,
         register: bool = True,
         observer: Observer | None = None,
         handle_signals: bool = True,
@@ -57,7 +57,9 @@ class ConfiguredDiscovery(Discovery):
         self._configuration = configuration
         self._values = dict(values or {})
         self._registers = register and configuration.policy.on_startup
-        self._automatic = AutomaticRegistrations(self, ttl=ttl, on_change=on_change)
+        self._automatic = AutomaticRegistrations(
+            self, ttl=configuration.policy.ttl if ttl is None else ttl, on_change=on_change
+        )
 
     @property
     def configuration(self) -> Configuration:
@@ -129,7 +131,7 @@ def configured(
     balancer: str | Balancer | None = None,
     settings: Mapping[str, object] | None = None,
     values: Mapping[str, str] | None = None,
-    ttl: float = 15.0,
+    ttl: float | None = None,
     observer: Observer | None = None,
     handle_signals: bool = True,
     environ: Mapping[str, str] | None = None,
@@ -144,7 +146,7 @@ def configured(
     ``config`` names the file; without it the file is that of ``HOMEPORT_CONFIG``, else the user's, if there is one.
     ``settings`` are settings of the client by their dotted names, such as ``{"cache.ttl": 5}``. ``values`` fill the
     places of service definitions, ``{{ .version }}``. What the file defines is registered with a lease of ``ttl``
-    seconds.
+    seconds; without it, of as many as the file says, else 15.
 
     Raises:
         SettingsError: something cannot be right; the message names the place.

@@ -34,6 +34,8 @@ class Standing(enum.Enum):
 class Keeper:
     """Renews the lease of one registration at a third of its ttl, counted from the sending of the last success.
 
+    With ``settings.renew_interval`` it renews that often instead, unless the ttl would be over before.
+
     It registers again when the backend says that the registration is gone, never for another reason. A registration
     that was taken over by another program (same id, another incarnation) is left to it. ``clock`` must run on while
     the machine is suspended.
@@ -56,6 +58,8 @@ class Keeper:
         self.standing = Standing.NEW
         self._backend = backend
         self._ttl = ttl
+        wished = settings.renew_interval
+        self._renew_interval = wished if wished is not None and wished < ttl else ttl / 3
         self._incarnation = incarnation
         self._clock = clock
         self._random = random
@@ -162,8 +166,8 @@ class Keeper:
             ) from error
 
     def _until_renewal(self) -> float:
-        """Seconds until the next renewal: a third of the ttl after the last, a tenth earlier or not."""
-        due = self._renewed_at + self._ttl / 3 * (0.9 + 0.1 * self._random())
+        """Seconds until the next renewal: the interval after the last, a tenth earlier or not."""
+        due = self._renewed_at + self._renew_interval * (0.9 + 0.1 * self._random())
         return max(0.0, due - self._clock())
 
     def _stand(self, standing: Standing, reason: str) -> None:

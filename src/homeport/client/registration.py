@@ -220,7 +220,11 @@ class Registration:
         """
         keeper = self._begun()
         if not isinstance(self._backend, HealthReporter):
-            raise Unsupported(f"{self._backend.url} takes no reports of health", backend=self._backend.url)
+            raise Unsupported(
+                f"{self._backend.url} takes no reports of health; "
+                "a Homeport registry (homeport://) does, and so does Consul (consul://)",
+                backend=self._backend.url,
+            )
         await self._backend.report(keeper.service.id, check, status, output=output)
         await self._owner.wrote(keeper.service.name)
 

@@ -57,8 +57,9 @@ class ClientSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     changed, is begun anew. ``reset_grace`` is how long instances are kept that vanished because the registry lost its
     data. The watch behind ``discover``, ``resolve`` and ``pick`` ends when nobody used it for ``idle_timeout``; there
     are ``implicit_watches`` of them at most. ``overflow_interval`` is how often a service is asked for that is followed
-    beyond the number of watches that the backend bears. ``deregister_timeout`` bounds the leaving of a program,
-    ``settle_timeout`` the wait for one's own write to be seen.
+    beyond the number of watches that the backend bears. ``renew_interval`` is how often a registration is renewed;
+    without it, and where it is not below the ttl, that is a third of the ttl. ``deregister_timeout`` bounds the leaving
+    of a program, ``settle_timeout`` the wait for one's own write to be seen.
     """
 
     first_retry_interval: float = 0.2
@@ -68,6 +69,7 @@ class ClientSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     idle_timeout: float = 300.0
     implicit_watches: int = 1000
     overflow_interval: float = 2.0
+    renew_interval: float | None = None
     deregister_timeout: float = 3.0
     settle_timeout: float = 2.0
     cache: CacheSettings = CacheSettings()

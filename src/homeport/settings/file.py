@@ -14,11 +14,12 @@ from .yaml_file import read_documents
 
 FILE_NAME = "homeport.yaml"
 SECTIONS = (
-    "backend", "client", "services", "server", "health_checks", "service_definition", "consul", "high_availability",
+    "backend", "client", "services", "server", "health_checks", "service_definition", "consul", "etcd",
+    "kubernetes_discovery", "dns_discovery", "high_availability", "sources",
 )  # fmt: skip
 NOT_YET = (
-    "sources", "kubernetes_discovery", "etcd", "dns_discovery", "connect_intentions", "sidecar_proxies",
-    "dynamic_configuration", "discovery_metrics", "datacenter_federation", "acl_policies",
+    "connect_intentions", "sidecar_proxies", "dynamic_configuration", "discovery_metrics", "datacenter_federation",
+    "acl_policies",
 )  # fmt: skip
 """Keys that a later version takes; refused by name, so that nobody believes them to be obeyed."""
 

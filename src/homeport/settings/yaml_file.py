@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _MOST_VALUES = 10_000_000
 """A file with more stands for something that nobody wrote: aliases of aliases of aliases ("a billion laughs")."""
 
+_DEEPEST = 200
+"""No file of people is nested that deeply; Python itself could follow about four times as far."""
+
 
 def read_documents(path: Path) -> list[object]:
     """The documents of a YAML file, as plain data; an empty file has none.
@@ -64,6 +67,7 @@ def lines(text: str) -> list[dict[str, int]]:
     import yaml
 
     try:
+        _refuse_depth(text)
         return [dict(_places(node, "", set())) for node in yaml.compose_all(text, Loader=yaml.SafeLoader)]
     except (yaml.YAMLError, RecursionError):
         return []
@@ -94,8 +98,27 @@ def _documents(text: str) -> list[object]:
 
     if hasattr(yaml, "CSafeLoader"):
         with contextlib.suppress(yaml.YAMLError):
+            _refuse_depth(text)
             return list(yaml.load_all(text, Loader=_strict(yaml.CSafeLoader)))
     return list(yaml.load_all(text, Loader=_strict(yaml.SafeLoader)))
+
+
+def _refuse_depth(text: str) -> None:
+    """Look at the nesting before anything is built: libyaml recurses in C, and would end the process.
+
+    Raises:
+        RecursionError: there is too much of it.
+    """
+    import yaml
+
+    depth = 0
+    for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _DEEPEST:
+                raise RecursionError
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 def _size(value: object, above: tuple[int, ...], known: dict[int, int]) -> int:

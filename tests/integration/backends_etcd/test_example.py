@@ -1,4 +1,4 @@
-"""`examples/etcd.py`, as a program."""
+"""`examples/with_etcd.py`, as a program."""
 
 import asyncio
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.servers.etcd import EtcdServer
 from tests.servers.process import clean_environment
 
-EXAMPLE = Path(__file__).parents[3] / "examples" / "etcd.py"
+EXAMPLE = Path(__file__).parents[3] / "examples" / "with_etcd.py"
 PATIENCE = 30.0
 
 

@@ -325,6 +325,22 @@ def test_what_does_not_continue_is_a_reset(known: tuple[int, str] | None, now: t
     assert mapping.is_reset(before, Cursor(position=now[0], store=now[1])) is reset
 
 
+@pytest.mark.parametrize(
+    ("known", "now", "reset"),
+    [
+        ((5, "x"), (4, "x"), False),
+        ((5, "x"), (4, "y"), True),
+        ((5, ""), (4, ""), True),
+        ((5, "x"), (4, ""), True),
+    ],
+)
+def test_an_answer_that_may_lag_is_a_reset_only_of_other_data(
+    known: tuple[int, str], now: tuple[int, str], reset: bool
+) -> None:
+    before, after = (Cursor(position=position, store=store) for position, store in (known, now))
+    assert mapping.is_reset(before, after, may_lag=True) is reset
+
+
 def test_lists_of_services_are_sorted() -> None:
     assert mapping.summaries({"b": ("y", "x"), "a": ()}) == (
         ServiceSummary(name="a"),
@@ -355,3 +371,12 @@ def test_the_native_rows_are_read() -> None:
         type=native.Capabilities,
     )
     assert (about.product, about.store, about.features) == ("homeport", "s", ("x",))
+
+
+@pytest.mark.parametrize(("said", "expected"), [({}, 0), ({"HTTPMaxConnsPerClient": 40}, 40)])
+def test_the_connections_that_an_agent_allows(said: dict[str, object], expected: int) -> None:
+    assert mapping.connections_of_a_client(said) == expected
+
+
+def test_an_agent_without_a_limit_allows_more_than_anybody_has() -> None:
+    assert mapping.connections_of_a_client({"HTTPMaxConnsPerClient": 0}) > 10_000

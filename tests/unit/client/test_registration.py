@@ -172,6 +172,24 @@ def test_the_lease_is_renewed_at_a_third_of_the_ttl() -> None:
     run(main())
 
 
+@pytest.mark.parametrize(
+    ("wished", "shortest", "longest"), [(None, 4.5, 5.0), (2.0, 1.8, 2.0), (12.0, 10.8, 12.0), (15.0, 4.5, 5.0)]
+)
+def test_it_is_renewed_as_often_as_the_settings_say_if_that_is_not_too_late(
+    wished: float | None, shortest: float, longest: float
+) -> None:
+    async def main() -> None:
+        backend = TimedBackend()
+        settings = ClientSettings(renew_interval=wished)
+        client = Discovery(backend, settings=settings, environ={}, clock=now, handle_signals=False)
+        async with client, client.register("api", id="a", port=1, ttl=15.0):
+            await asyncio.sleep(60)
+            pauses = [later - earlier for earlier, later in pairwise(backend.renewed_at)]
+            assert all(shortest - 0.001 <= pause <= longest + 0.001 for pause in pauses)
+
+    run(main())
+
+
 def test_renewals_count_from_the_sending_of_the_last_success() -> None:
     async def main() -> None:
         backend = TimedBackend()

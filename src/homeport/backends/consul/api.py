@@ -17,6 +17,7 @@ from homeport.errors import (
     InvalidValue,
     PermissionDenied,
     Refused,
+    Unsupported,
 )
 
 from . import native
@@ -24,7 +25,10 @@ from .settings import ConsulSettings
 
 T = TypeVar("T")
 
-ADVICE = 'Start one with "homeport serve", or name another with --backend or HOMEPORT_BACKEND.'
+_ADVICE = {
+    "homeport": 'Start one with "homeport serve", or name another with --backend or HOMEPORT_BACKEND.',
+    "consul": "Start Consul's agent, or name another one in the backend URL or by CONSUL_HTTP_ADDR.",
+}
 STORE_HEADER = "x-homeport-store"
 
 # Consul answers 500 both for what it refuses and for what it cannot do right now; these are the latter.
@@ -35,7 +39,9 @@ _PASSING_TROUBLES = (
     "i/o timeout",
     "connection refused",
     "raft is ",
+    "No known Consul servers",
 )
+_ENTERPRISE = "Consul Enterprise feature"
 
 _CAPABILITIES = msgspec.json.Decoder(native.Capabilities)
 _ROOTS = msgspec.json.Decoder(dict[str, Any])
@@ -53,7 +59,7 @@ class ConsulAPI:
         self._connection = HTTPConnection(
             settings.addresses,
             system="registry",
-            advice=ADVICE,
+            advice=_ADVICE[settings.scheme],
             backend=settings.url,
             tls=settings.tls,
             token=settings.token,
@@ -65,6 +71,8 @@ class ConsulAPI:
         self._asking = asyncio.Lock()
         self._capabilities: native.Capabilities | None = None
         self._identity: str | None = None
+        self.without_acls = False
+        """Whether who answers is known to let everybody read everything."""
 
     @property
     def origin(self) -> str:
@@ -80,13 +88,43 @@ class ConsulAPI:
         return await self._connection.local_address()
 
     def scope(self, datacenter: str = "") -> dict[str, str]:
-        """The parameters that say whose data are meant; a datacenter only where one is asked for or configured."""
+        """The parameters that say whose data are meant; a datacenter only where one is asked for or configured.
+
+        A partition never goes without a namespace: the free edition ignored the former before 1.11, but refuses the
+        latter always.
+        """
         named = {
             "dc": datacenter or self.settings.datacenter,
-            "ns": self.settings.namespace,
+            "ns": self.settings.namespace or ("default" if self.settings.partition else ""),
             "partition": self.settings.partition,
         }
         return {name: value for name, value in named.items() if value}
+
+    def reading(self, datacenter: str = "", *, cached: bool = True) -> dict[str, str]:
+        """The parameters of a read: `scope`, who may answer, and unless ``cached`` is false, whether from a cache."""
+        params = self.scope(datacenter)
+        if self.settings.consistency == "stale":
+            params |= {"stale": "", "max_stale": f"{max(1, round(self.settings.max_age * 1000))}ms"}
+        elif self.settings.consistency == "consistent":
+            params["consistent"] = ""
+        if cached and self.settings.cached:
+            params["cached"] = ""
+        return params
+
+    def fresh(self, answer: Answer) -> Answer:
+        """The answer, unless it comes from a cache that has not heard from the servers for longer than allowed.
+
+        Raises:
+            BackendUnavailable: it does.
+        """
+        age = answer.headers.get("age", "")
+        if self.settings.cached and age.isdigit() and int(age) > self.settings.max_age:
+            raise BackendUnavailable(
+                f"the agent at {answer.origin} answers from its cache, and has not heard from its servers for {age} s; "
+                "see to its servers, or allow more by max_age= in the backend URL.",
+                backend=self.settings.url,
+            )
+        return answer
 
     async def request(
         self,
@@ -105,7 +143,7 @@ class ConsulAPI:
         """
         answer = await self.send(method, path, params=params, body=body, timeout=timeout)
         if answer.status != 200:
-            raise self.refusal(answer, purpose)
+            raise self.refusal(answer, purpose, datacenter=(params or {}).get("dc", ""))
         return answer
 
     async def send(
@@ -127,10 +165,11 @@ class ConsulAPI:
         except BackendUnavailable:
             self._capabilities = None
             self._identity = None
+            self.without_acls = False
             raise
 
-    def refusal(self, answer: Answer, purpose: str) -> BackendError:
-        """The error for an answer that is not 200."""
+    def refusal(self, answer: Answer, purpose: str, *, datacenter: str = "") -> BackendError:
+        """The error for an answer that is not 200; ``datacenter`` is the one that was asked for."""
         where, said, backend = answer.origin, answer.text or f"HTTP {answer.status}", self.settings.url
         if answer.status in (401, 403):
             return PermissionDenied(
@@ -138,15 +177,33 @@ class ConsulAPI:
                 "Give a token that may, for example by token_file= in the backend URL.",
                 backend=backend,
             )
+        if answer.status == 400 and _ENTERPRISE in said:
+            if STORE_HEADER in answer.headers:
+                return self._no_namespaces()
+            return Unsupported(
+                f"the Consul at {where} is the free edition, and namespaces and partitions are of Consul Enterprise; "
+                "leave out namespace= and partition= in the backend URL, or CONSUL_NAMESPACE and CONSUL_PARTITION.",
+                backend=backend,
+            )
         if answer.status in (429, 502, 503, 504) or _is_passing_trouble(answer):
             return BackendUnavailable(f"the registry at {where} cannot {purpose} now: {said}", backend=backend)
         if answer.status == 500 and "No path to datacenter" in said:
+            name = datacenter or self.settings.datacenter
             return Refused(
-                f"the registry at {where} knows no such datacenter; it cannot {purpose}", backend=backend, status=500
+                f'the registry at {where} knows no such datacenter as "{name}"; it cannot {purpose}',
+                backend=backend,
+                status=500,
             )
         if 300 <= answer.status < 400 or (answer.status == 404 and STORE_HEADER not in answer.headers):
             return self.stranger(answer)
         return Refused(f"the registry at {where} refuses to {purpose}: {said}", backend=backend, status=answer.status)
+
+    def _no_namespaces(self) -> Unsupported:
+        return Unsupported(
+            "a Homeport registry has no namespaces and no partitions, Consul Enterprise does; leave out namespace= and "
+            "partition= in the backend URL, or CONSUL_NAMESPACE and CONSUL_PARTITION.",
+            backend=self.settings.url,
+        )
 
     def stranger(self, answer: Answer) -> InvalidAnswer:
         """The error for an answer that neither Consul nor Homeport would give."""
@@ -177,7 +234,8 @@ class ConsulAPI:
         """Who answers.
 
         Raises:
-            BackendError: nobody does.
+            Unsupported: a namespace is asked for, and who answers has none.
+            BackendError: nobody answers.
         """
         async with self._asking:
             if self._capabilities is None:
@@ -189,6 +247,8 @@ class ConsulAPI:
                 except (msgspec.DecodeError, UnicodeDecodeError):
                     raise self.stranger(answer) from None
                 self._capabilities = found
+            if self._capabilities.product != native.PLAIN_CONSUL.product and "ns" in self.scope():
+                raise self._no_namespaces()
             return self._capabilities
 
     def store_of(self, answer: Answer) -> str:

@@ -11,21 +11,25 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 
 import msgspec
 
+from homeport.connections.access import Access
 from homeport.errors import (
     Conflict,
     InvalidAnswer,
     LeaseLost,
-    PermissionDenied,
     Refused,
     Unsupported,
 )
 from homeport.model import CheckState, Service, Status
-from homeport.spi import CheckTransition, Cursor, Lease, Observed, ServiceSummary
+from homeport.spi import CheckTransition, Cursor, KeyEntry, KeysObserved, Lease, Observed, ServiceList, ServiceSummary
 from homeport.wire import consul as wire
 
 from . import mapping, native
 from .api import ConsulAPI, is_unknown_check, quoted
 from .changes import Changes
+from .hints import Polled, follow_hints
+from .keys import ConsulKeys
+from .permissions import confirm_absence, confirm_no_services
+from .queries import PreparedQueries
 from .settings import ConsulSettings
 
 _ENTRIES = msgspec.json.Decoder(list[wire.ServiceEntry])
@@ -38,17 +42,26 @@ _SERVICE_ROWS = msgspec.json.Decoder(list[native.ServiceRow])
 _CHECK_ROWS = msgspec.json.Decoder(list[native.CheckRow])
 _CHECK_ROW = msgspec.json.Decoder(native.CheckRow)
 _TRANSITION_ROWS = msgspec.json.Decoder(list[native.TransitionRow])
+_SOURCE_ROWS = msgspec.json.Decoder(list[native.SourceRow])
 _TRUTH = msgspec.json.Decoder(bool)
+_USUAL_CONNECTIONS = 200
+"""So many an agent allows a client, unless its ``limits`` say otherwise."""
+_MOST_WATCHES = 1000
+"""So many services are watched at most, however many connections there may be: each is a file descriptor here."""
 
 
 class ConsulBackend:
-    """A `Discoverer`, `Registrar` and `HealthReporter` over Consul's HTTP API."""
+    """A `Discoverer`, `Registrar`, `HealthReporter` and `KeyValue` over Consul's HTTP API."""
 
     def __init__(self, settings: ConsulSettings) -> None:
         self._settings = settings
         self._api = ConsulAPI(settings)
         self._changes = Changes(self._api, wait=settings.wait, timeout=settings.timeout)
+        self._keys = ConsulKeys(self._api)
+        self._queries = PreparedQueries(self._api) if settings.via == "query" else None
+        self._polled = Polled()
         self._follows_many = False
+        self._connections = _USUAL_CONNECTIONS
 
     def __repr__(self) -> str:
         return f"ConsulBackend({self.url!r})"
@@ -59,12 +72,18 @@ class ConsulBackend:
         return self._settings.url
 
     @property
+    def access(self) -> Access:
+        """How the agent is reached, for diagnosis."""
+        return self._settings.access
+
+    @property
     def watch_limit(self) -> int | None:
         """None where one request follows all services, as on Homeport's registry once it was reached.
 
-        Consul allows a client 200 connections by default; half of them are left for other requests.
+        Of the connections that Consul allows a client, half are left for other requests. It says how many those are
+        when it is asked who it is (`ping`).
         """
-        return None if self._follows_many else 100
+        return None if self._follows_many else min(self._connections // 2, _MOST_WATCHES)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -72,9 +91,10 @@ class ConsulBackend:
         await self._api.aclose()
 
     async def ping(self) -> Mapping[str, str]:
-        """Product, version, node and datacenter of the agent or registry that answers."""
+        """Product, version, node and datacenter of the agent or registry that answers, and where it answers DNS."""
         about = await self._api.about()
         if about.product != "consul":
+            self._follows_many = not self._api.scope() and "service-changes" in about.features
             return {
                 "product": about.product,
                 "version": about.version,
@@ -82,19 +102,28 @@ class ConsulBackend:
                 "datacenter": about.datacenter,
                 "store": about.store,
             }
+        if "ns" in (scope := self._api.scope()):  # the question below does not look at it
+            await self._api.request("GET", "/v1/health/service/consul", params=scope, purpose="read the namespace")
         answer = await self._api.request("GET", "/v1/agent/self", purpose="ask the agent who it is")
-        config = self._api.decode(_SELF, answer).config
+        said = self._api.decode(_SELF, answer)
+        config = said.debug_config or {}
+        dns = mapping.dns_server(config, agent=answer.origin)
+        self._connections = mapping.connections_of_a_client(config) or _USUAL_CONNECTIONS
         return {
             "product": "consul",
-            "version": config.version,
-            "node": config.node_name,
-            "datacenter": config.datacenter,
+            "version": said.config.version,
+            "node": said.config.node_name,
+            "datacenter": said.config.datacenter,
+            **({"dns": dns} if dns else {}),
         }
 
     # Discoverer
 
     async def fetch(self, service: str, *, datacenter: str = "") -> Observed:
-        """The instances of ``service`` now, healthy or not."""
+        """The instances of ``service`` now, healthy or not; or what the prepared query of that name says."""
+        if self._queries is not None:
+            return await self._queries.run(service, datacenter=datacenter)
+        self._polled.note(service, datacenter)
         return await self._observe(service, datacenter, known=None, block=False)
 
     async def watch(
@@ -103,9 +132,18 @@ class ConsulBackend:
         """Observe ``service`` by blocking queries, or by one request for all services where the registry offers that.
 
         The first query never blocks, also not with ``after``: against a server that was wiped, a query with an index
-        that it has not reached yet would wait its whole time.
+        that it has not reached yet would wait its whole time. Nor is it answered from the agent's cache, which goes on
+        answering when the agent hears nothing from its servers any more.
+
+        Raises:
+            Unsupported: services are prepared queries, which do not block.
         """
-        observed = await self._observe(service, datacenter, known=after, block=False, identify=True)
+        if self._queries is not None:
+            raise Unsupported(
+                "Consul's prepared queries cannot be watched; ask again and again, or leave via=query out",
+                backend=self.url,
+            )
+        observed = await self._observe(service, datacenter, known=after, block=False, identify=True, cached=False)
         yield observed
         while True:
             self._follows_many = not self._api.scope(datacenter) and await self._api.offers("service-changes")
@@ -126,14 +164,41 @@ class ConsulBackend:
                 await self._changes.leave(follower)
 
     async def services(self, *, datacenter: str = "") -> Sequence[ServiceSummary]:
-        """All services, by name; with counts from Homeport's registry."""
-        params = self._api.scope(datacenter)
+        """All services, by name, with counts from Homeport's registry; or all prepared queries that have a name."""
+        if self._queries is not None:
+            return await self._queries.names(datacenter=datacenter)
+        params = self._api.reading(datacenter)
         if await self._api.offers("summary") and not params:
             answer = await self._api.request("GET", "/v1/homeport/services", purpose="list services")
             return [row.summary() for row in self._api.decode(_SERVICE_ROWS, answer)]
         answer = await self._api.request("GET", "/v1/catalog/services", params=params, purpose="list services")
-        names_and_tags = self._api.decode(_SERVICES, answer)
+        names_and_tags = self._api.decode(_SERVICES, self._api.fresh(answer))
+        if not names_and_tags:
+            await confirm_no_services(self._api, answer, datacenter=datacenter)
         return mapping.summaries(names_and_tags)
+
+    async def watch_services(self, *, datacenter: str = "") -> AsyncGenerator[ServiceList, None]:
+        """Follow the list of services by blocking queries; of those that are asked for by `fetch`, tell which changed.
+
+        Raises:
+            Unsupported: services are prepared queries, whose list cannot be followed.
+        """
+        if self._queries is not None:
+            raise Unsupported("the list of prepared queries cannot be followed", backend=self.url)
+        async with contextlib.aclosing(follow_hints(self._api, self._polled, datacenter=datacenter)) as lists:
+            async for one in lists:
+                yield one
+
+    async def sources(self) -> Sequence[native.SourceRow]:
+        """What Homeport's registry mirrors from elsewhere.
+
+        Raises:
+            Unsupported: this is plain Consul.
+        """
+        if not await self._api.offers("sources"):
+            raise Unsupported("Consul mirrors nothing; a Homeport registry has sources", backend=self.url)
+        answer = await self._api.request("GET", "/v1/homeport/sources", purpose="list sources")
+        return self._api.decode(_SOURCE_ROWS, answer)
 
     # Registrar
 
@@ -251,7 +316,10 @@ class ConsulBackend:
             Refused: there is no such check, or it cannot be run.
         """
         if not await self._api.offers("check-run"):
-            raise Unsupported("Consul cannot be asked to run a check; it runs each at its interval", backend=self.url)
+            raise Unsupported(
+                "Consul cannot be asked to run a check; it runs each at its interval; a Homeport registry can",
+                backend=self.url,
+            )
         found = await self._find_check(instance_id, check)
         purpose = f'run the check "{found.name}" of "{instance_id}"'
         answer = await self._api.request(
@@ -277,23 +345,55 @@ class ConsulBackend:
         """Every check of a service as (service, instance id, state), or only those of one status."""
         asked = "critical" if status == "maintenance" else status
         if await self._api.offers("summary"):
-            params = {"status": asked} if asked else {}
-            answer = await self._api.request("GET", "/v1/homeport/checks", params=params, purpose="list checks")
+            wanted = {"status": asked} if asked else {}
+            answer = await self._api.request("GET", "/v1/homeport/checks", params=wanted, purpose="list checks")
             rows = [(row.service, row.service_id, row.state()) for row in self._api.decode(_CHECK_ROWS, answer)]
         else:
             path = f"/v1/health/state/{asked or 'any'}"
-            answer = await self._api.request("GET", path, params=self._api.scope(), purpose="list checks")
+            params = self._api.reading(cached=False)
+            answer = await self._api.request("GET", path, params=params, purpose="list checks")
             found = self._api.decode(_CHECKS, answer)
             rows = [(row.service_name, row.service_id, mapping.check_state(row)) for row in found]
         return [row for row in rows if row[1] and (status is None or row[2].status == status)]
 
+    # KeyValue
+
+    async def read_key(self, key: str) -> KeyEntry | None:
+        """A key with its value, None when there is none."""
+        return await self._keys.read(key)
+
+    async def list_keys(self, prefix: str) -> Sequence[KeyEntry]:
+        """All keys that begin with ``prefix``, by key."""
+        return await self._keys.list(prefix)
+
+    async def write_key(self, key: str, value: bytes, *, revision: int | None = None) -> None:
+        """Write a value, with a ``revision`` only if the key is at it (0: not there)."""
+        await self._keys.write(key, value, revision=revision)
+
+    async def delete_key(self, key: str, *, revision: int | None = None) -> None:
+        """Remove a key, with a ``revision`` only if it is at it."""
+        await self._keys.delete(key, revision=revision)
+
+    def watch_keys(
+        self, key: str, *, prefix: bool = False, after: Cursor | None = None
+    ) -> AsyncGenerator[KeysObserved, None]:
+        """Observe one key, or all that begin with ``key``, until it fails or is closed."""
+        return self._keys.watch(key, prefix=prefix, after=after)
+
     # what the above is made of
 
     async def _observe(
-        self, service: str, datacenter: str, *, known: Cursor | None, block: bool, identify: bool = False
+        self,
+        service: str,
+        datacenter: str,
+        *,
+        known: Cursor | None,
+        block: bool,
+        identify: bool = False,
+        cached: bool = True,
     ) -> Observed:
         """One query of ``health/service``; a blocking one waits for something newer than ``known``."""
-        params = self._api.scope(datacenter)
+        params = self._api.reading(datacenter, cached=cached)
         timeout = None
         if block and known is not None:
             wait = self._settings.wait
@@ -305,12 +405,13 @@ class ConsulBackend:
         answer = await self._api.request(
             "GET", f"/v1/health/service/{quoted(service)}", params=params, timeout=timeout, purpose=f'read "{service}"'
         )
-        entries = self._api.decode(_ENTRIES, answer)
-        if not entries and answer.headers.get("x-consul-results-filtered-by-acls") == "true":
-            raise PermissionDenied(f'the token may not read "{service}" at {answer.origin}', backend=self.url)
+        entries = self._api.decode(_ENTRIES, self._api.fresh(answer))
+        if not entries:
+            await confirm_absence(self._api, service, answer, datacenter=datacenter)
         try:
             cursor = mapping.cursor(answer.headers.get("x-consul-index"), self._api.store_of(answer))
-            return Observed(instances=mapping.instances(entries), cursor=cursor, reset=mapping.is_reset(known, cursor))
+            reset = mapping.is_reset(known, cursor, may_lag=self._settings.may_lag)
+            return Observed(instances=mapping.instances(entries), cursor=cursor, reset=reset)
         except InvalidAnswer as error:
             raise InvalidAnswer(f"{answer.origin}: {error}", backend=self.url) from error
 

@@ -6,7 +6,7 @@ import asyncio
 
 import msgspec
 
-from homeport.errors import HomeportError, InvalidAnswer
+from homeport.errors import BackendUnavailable, HomeportError, InvalidAnswer
 
 from .api import ConsulAPI
 
@@ -87,10 +87,15 @@ class Changes:
         """Follow it no more; when nobody is left, nothing is asked any more."""
         self._followers.discard(follower)
         if not self._followers:
-            await self.aclose()
+            await self._stop()
 
     async def aclose(self) -> None:
-        """Ask no more."""
+        """Ask no more; who follows is told that it was closed."""
+        await self._stop()
+        url = self._api.settings.url
+        self._fail(BackendUnavailable(f"the connection to {url} was closed", backend=url))
+
+    async def _stop(self) -> None:
         asking, self._asking = self._asking, None
         if asking is not None:
             asking.cancel()
@@ -109,12 +114,13 @@ class Changes:
                 if moved is None:
                     await asyncio.sleep(_GATHERING_TIME)  # who joins first is rarely the only one
                     continue
-                confirmed_at = loop.time()
+                if not moved:
+                    confirmed_at = loop.time()
                 for follower in followers:
                     index = moved.get(follower.service)
                     if index is not None:
                         follower.moved(index)
-                    else:
+                    elif not moved:  # each change would cost what all services cost, if it confirmed all others
                         follower.confirmed()
         except HomeportError as error:
             self._fail(error)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from homeport.errors import InvalidAnswer, InvalidValue, Unsupported
 from homeport.model import (
@@ -236,6 +237,32 @@ def instance(entry: wire.ServiceEntry) -> Instance:
     )
 
 
+def dns_server(debug_config: Mapping[str, object], *, agent: str) -> str:
+    """Where an agent answers DNS, HOST:PORT, after what it says of itself; "" where it does not, or does not say.
+
+    An agent that listens everywhere is asked where it was asked by HTTP: at the URL ``agent``.
+    """
+    listed = debug_config.get("DNSAddrs")
+    for text in listed if isinstance(listed, list) else ():
+        place = urlsplit(str(text))
+        if place.scheme == "udp" and place.port:
+            everywhere = place.hostname in (None, "0.0.0.0", "::")  # noqa: S104 - compared, not bound
+            host = urlsplit(agent).hostname if everywhere else place.hostname
+            return f"[{host}]:{place.port}" if ":" in str(host) else f"{host}:{place.port}"
+    return ""
+
+
+def connections_of_a_client(debug_config: Mapping[str, object]) -> int:
+    """How many connections an agent allows one client at once, after what it says of itself; 0 when it does not say.
+
+    Where it sets no limit, that is more than anybody has.
+    """
+    limit = debug_config.get("HTTPMaxConnsPerClient")
+    if not isinstance(limit, int):
+        return 0
+    return limit if limit > 0 else 1 << 16
+
+
 def check_state(check: wire.HealthCheck) -> CheckState:
     """The state of one check. Consul does not tell when it was last checked.
 
@@ -302,10 +329,16 @@ def cursor(index_header: str | None, store: str) -> Cursor:
     return Cursor(position=max(1, int(index_header)), store=store)
 
 
-def is_reset(known: Cursor | None, now: Cursor) -> bool:
-    """Whether ``now`` does not continue ``known``: other data, or an index that went back."""
+def is_reset(known: Cursor | None, now: Cursor, *, may_lag: bool = False) -> bool:
+    """Whether ``now`` does not continue ``known``: other data, or an index that went back.
+
+    ``may_lag`` says that an answer may be older than the one before it: then the same data are no reset.
+    """
     if known is None:
         return False
-    if known.store and now.store and known.store != now.store:
-        return True
+    if known.store and now.store:
+        if known.store != now.store:
+            return True
+        if may_lag:
+            return False
     return now.position < known.position

@@ -85,3 +85,43 @@ class TransitionRow(msgspec.Struct, frozen=True, rename={"service_id": "ServiceI
             status=status_of(self.check_id, self.status),
             output=self.output,
         )
+
+
+class HeldRow(msgspec.Struct, frozen=True, rename="pascal"):
+    """Instances of a service that are gone at a source and kept until a Unix time."""
+
+    service: str
+    instances: int
+    until: float
+
+
+class ConflictRow(msgspec.Struct, frozen=True, rename="pascal"):
+    """A service that is not mirrored, and the node that has one of that name."""
+
+    service: str
+    node: str
+
+
+class BehindRow(msgspec.Struct, frozen=True, rename="pascal"):
+    """A source of a source that is not confirmed there: its node there, and what that says."""
+
+    node: str
+    reason: str
+
+
+class SourceRow(msgspec.Struct, frozen=True, rename="pascal"):
+    """A row of ``sources``; times are Unix seconds."""
+
+    node: str
+    url: str = msgspec.field(name="URL")
+    state: str
+    owner: str = ""
+    stale_since: float | None = None
+    reason: str = ""
+    services: int = 0
+    instances: int = 0
+    looped: int = 0
+    held: tuple[HeldRow, ...] = ()
+    conflicts: tuple[ConflictRow, ...] = ()
+    unconfirmed: tuple[BehindRow, ...] = ()
+    last_change: float | None = None

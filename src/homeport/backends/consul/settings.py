@@ -8,24 +8,36 @@ begin with ``HOMEPORT_``.
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal, TypeAlias, cast, get_args
 
 import msgspec
 
+from homeport.connections.access import Access
 from homeport.connections.backend_url import BackendURL, HostPort, parse_backend_url, parse_host_port, truth
 from homeport.connections.tls import TLS
-from homeport.connections.token import FileToken, FixedToken, Token, VariableToken
+from homeport.connections.token import FileToken, FixedToken, Token, VariableToken, source_of
 from homeport.errors import SettingsError
 
 DEFAULT_PORT = 8500
 LONGEST_WAIT = 600.0
 """What Consul cuts ``wait`` to (https://developer.hashicorp.com/consul/api-docs/features/blocking)."""
 
+DEFAULT_MAX_AGE = 10.0
+
+Consistency: TypeAlias = Literal["default", "stale", "consistent"]
+Via: TypeAlias = Literal["service", "query"]
+
 PARAMETERS = (
-    "dc", "namespace", "partition", "token", "token_file", "token_env", "scheme", "ca_file", "ca_path", "cert_file",
-    "key_file", "verify", "server_name", "timeout", "connect_timeout", "wait",
+    "dc", "token", "token_file", "token_env", "scheme", "ca_file", "ca_path", "cert_file", "key_file", "verify",
+    "server_name", "timeout", "connect_timeout", "wait",
 )  # fmt: skip
+CONSUL_PARAMETERS = (
+    *PARAMETERS, "namespace", "partition", "consistency", "cached", "max_age", "via", "near", "limit",
+)  # fmt: skip
+"""What only Consul has a meaning for: a Homeport registry has one store, no agents and no namespaces."""
 
 _VARIABLES = {
     "consul": {
@@ -62,6 +74,16 @@ class ConsulSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     ``token`` is a source, not a secret, so that a representation of these settings shows none; ``basic_auth`` is
     ``user:password`` for a proxy in front of the agent.
+
+    ``consistency`` says which server answers a read: the leader (``default``), the leader after it made sure that it
+    still is (``consistent``), or any server (``stale``). With ``cached`` the agent may answer from its cache. Neither
+    may be older than ``max_age`` seconds.
+
+    With ``via`` a ``query``, the name of a service is that of a prepared query, whose result its instances are: the
+    ``limit`` of them that are nearest to the node ``near`` (``_agent`` is the agent's), or as many as the query says.
+
+    Raises:
+        SettingsError: a value cannot be right, or contradicts another.
     """
 
     scheme: str = "consul"
@@ -75,6 +97,28 @@ class ConsulSettings(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float = 10.0
     connect_timeout: float = 5.0
     wait: float = 55.0
+    consistency: Consistency = "default"
+    cached: bool = False
+    max_age: float = DEFAULT_MAX_AGE
+    via: Via = "service"
+    near: str = ""
+    limit: int = 0
+
+    def __post_init__(self) -> None:
+        for name, kind in (("consistency", Consistency), ("via", Via)):
+            if getattr(self, name) not in get_args(kind):
+                raise SettingsError(
+                    f'{self.url}: {name} is "{getattr(self, name)}"; give {" or ".join(get_args(kind))}'
+                )
+        if self.cached and self.consistency == "consistent":
+            raise SettingsError(f"{self.url}: cached=true and consistency=consistent contradict each other; keep one")
+        for name in ("near", "limit"):
+            if getattr(self, name) and self.via != "query":
+                raise SettingsError(
+                    f"{self.url}: {name} chooses among the instances of a prepared query; add via=query too"
+                )
+        if self.limit < 0:
+            raise SettingsError(f"{self.url}: limit is {self.limit}; it must be above 0")
 
     def __repr__(self) -> str:
         return f"ConsulSettings({self.url!r})"
@@ -86,11 +130,25 @@ class ConsulSettings(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.scheme}://{','.join(map(str, self.addresses))}{datacenter}"
 
     @property
+    def may_lag(self) -> bool:
+        """Whether an answer may be older than the one before it."""
+        return self.cached or self.consistency == "stale"
+
+    @property
+    def access(self) -> Access:
+        """How the agent is reached, for diagnosis."""
+        source = source_of(self.token)
+        return Access(addresses=self.addresses, tls=self.tls, credentials=f"the token in {source}" if source else "")
+
+    @property
     def headers(self) -> dict[str, str]:
         """Headers that every request carries, the token aside."""
-        if not self.basic_auth:
-            return {}
-        return {"Authorization": f"Basic {base64.b64encode(self.basic_auth.encode()).decode()}"}
+        found = {}
+        if self.basic_auth:
+            found["Authorization"] = f"Basic {base64.b64encode(self.basic_auth.encode()).decode()}"
+        if self.cached:
+            found["Cache-Control"] = f"max-age={math.ceil(self.max_age)}"
+        return found
 
     @classmethod
     def from_url(cls, url: str, environ: Mapping[str, str]) -> ConsulSettings:
@@ -100,7 +158,7 @@ class ConsulSettings(msgspec.Struct, frozen=True, kw_only=True):
             SettingsError: a part cannot be read, is unknown, or contradicts another.
         """
         parsed = parse_backend_url(url, default_port=DEFAULT_PORT)
-        parsed.only(PARAMETERS)
+        parsed.only(CONSUL_PARAMETERS if parsed.scheme == "consul" else PARAMETERS)
         if parsed.path:
             raise SettingsError(f"{parsed}: a {parsed.scheme} backend has no path; leave {parsed.path} out")
         address_given = bool(url.partition("://")[2].partition("?")[0].strip("/"))
@@ -120,6 +178,12 @@ class ConsulSettings(msgspec.Struct, frozen=True, kw_only=True):
             timeout=parsed.seconds("timeout") or 10.0,
             connect_timeout=parsed.seconds("connect_timeout") or 5.0,
             wait=_wait(parsed),
+            consistency=cast("Consistency", parsed.parameters.get("consistency", "default")),  # checked when it is made
+            cached=parsed.flag("cached") or False,
+            max_age=_max_age(parsed),
+            via=cast("Via", parsed.parameters.get("via", "service")),
+            near=parsed.parameters.get("near", ""),
+            limit=_limit(parsed),
         )
 
 
@@ -163,7 +227,8 @@ def _token(url: BackendURL, options: Mapping[str, str], environ: Mapping[str, st
         return FileToken(Path(path).expanduser())
     if name := options.get("token_env"):
         return VariableToken(name, environ)
-    return FixedToken(options.get("token", ""))
+    source = "the URL" if url.parameters.get("token") else _VARIABLES[url.scheme]["token"]
+    return FixedToken(options.get("token", ""), source=source)
 
 
 def _tls(url: BackendURL, options: Mapping[str, str], environ: Mapping[str, str], *, secure: bool | None) -> TLS | None:
@@ -194,3 +259,20 @@ def _wait(url: BackendURL) -> float:
     if not 1.0 <= wait <= LONGEST_WAIT:
         raise SettingsError(f"{url}: wait is {wait:g} s; it must lie between 1 and {LONGEST_WAIT:g}")
     return wait
+
+
+def _max_age(url: BackendURL) -> float:
+    seconds = url.seconds("max_age")
+    if seconds is not None and not url.flag("cached") and url.parameters.get("consistency") != "stale":
+        raise SettingsError(
+            f"{url}: max_age is given, but answers are never old without cached=true or consistency=stale; "
+            "add one of them, or leave it out"
+        )
+    return seconds or DEFAULT_MAX_AGE
+
+
+def _limit(url: BackendURL) -> int:
+    text = url.parameters.get("limit", "")
+    if text and not (text.isascii() and text.isdigit() and int(text)):
+        raise SettingsError(f'{url}: limit is "{text}"; give a whole number above 0')
+    return int(text or 0)

@@ -11,6 +11,7 @@ import dns.rcode
 import dns.rdatatype
 from dns.rdtypes.IN.SRV import SRV
 
+from homeport.connections.access import Access
 from homeport.errors import InvalidAnswer, Unsupported
 from homeport.model import Instance
 from homeport.spi import Cursor, Observed, ServiceSummary
@@ -46,6 +47,16 @@ class DNSBackend:
     def url(self) -> str:
         """The URL: the servers and the domains."""
         return self._settings.url
+
+    @property
+    def access(self) -> Access:
+        """The servers, for diagnosis; none where it is those of the system."""
+        return Access(addresses=self._settings.servers, transport="dns")
+
+    @property
+    def settings(self) -> DNSSettings:
+        """Which servers are asked, and for which names."""
+        return self._settings
 
     @property
     def watch_limit(self) -> int | None:

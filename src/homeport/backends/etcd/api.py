@@ -102,13 +102,13 @@ class EtcdAPI:
             answer = await self._connection.request("POST", path, body=body)
         return self._decode(decoder, answer, purpose)
 
-    async def watch(self, prefix: bytes, *, start_revision: int, purpose: str) -> Watching:
-        """Follow all keys below a prefix from a revision on; the caller closes it.
+    async def watch(self, keys: Mapping[str, str], *, start_revision: int, purpose: str) -> Watching:
+        """Follow a range of keys, such as `keys_below`, from a revision on; the caller closes it.
 
         Raises:
             BackendError: it is not accepted.
         """
-        body = msgspec.json.encode({"create_request": {**keys_below(prefix), "start_revision": str(start_revision)}})
+        body = msgspec.json.encode({"create_request": {**keys, "start_revision": str(start_revision)}})
         for last_try in (False, True):
             token = await self._login.current() if self._login is not None else ""
             opened = await self._connection.stream("POST", "/v3/watch", body=body)
@@ -201,12 +201,20 @@ class EtcdAPI:
         return problem is not None and _wants_login(problem.code, problem.message)
 
     async def _authenticate(self) -> str:
-        request = {"name": self.settings.user, "password": await self.settings.password.current()}
-        answer = await self._before_login.request("POST", "/v3/auth/authenticate", body=msgspec.json.encode(request))
-        problem = None if answer.status == 200 else _problem(answer)
+        password = await self.settings.password.current()
+        answer, problem = await self._asked_for_token(password)
+        if problem is not None and _REFUSED_LOGIN_WORDS in problem.message:
+            renewed = await self.settings.password.reread()
+            if renewed != password:
+                answer, problem = await self._asked_for_token(renewed)
         if problem is not None and _NO_LOGIN_WORDS in problem.message:
             return ""
         return self._decode(_TOKEN, answer, "log in").token
+
+    async def _asked_for_token(self, password: str) -> tuple[Answer, Problem | None]:
+        body = msgspec.json.encode({"name": self.settings.user, "password": password})
+        answer = await self._before_login.request("POST", "/v3/auth/authenticate", body=body)
+        return answer, None if answer.status == 200 else _problem(answer)
 
 
 class Watching:

@@ -6,6 +6,7 @@ so does the incarnation in the value, which also outlives the process.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import math
@@ -13,13 +14,17 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 
 import msgspec
 
-from homeport.errors import BackendError, Conflict, InvalidAnswer, LeaseLost, Refused
+from homeport.connections.access import Access
+from homeport.errors import BackendError, Conflict, InvalidAnswer, LeaseLost, PermissionDenied, Refused
 from homeport.model import Service
-from homeport.spi import Cursor, Lease, Observed, ServiceSummary
+from homeport.spi import Cursor, KeyEntry, KeysObserved, Lease, Observed, ServiceList, ServiceSummary
 
 from . import mapping, shapes
 from .api import EtcdAPI, encoded, keys_below
 from .contents import Contents
+from .following import HANDFUL, Following
+from .keys import EtcdKeys
+from .listing import follow_list
 from .settings import EtcdSettings
 
 _log = logging.getLogger(__name__)
@@ -32,15 +37,24 @@ _TXN = msgspec.json.Decoder(shapes.TxnAnswer, strict=False)
 _DELETED = msgspec.json.Decoder(shapes.DeleteAnswer, strict=False)
 
 _WATCHES = 100
+_READINGS = 4
+"""So many services that share a watch are read at once; each takes a connection for a moment."""
 _MOST_REPORTED = 1000
 
 
 class EtcdBackend:
-    """A `Discoverer` and `Registrar` over etcd. Of health it knows the lease, and what a value says of itself."""
+    """A `Discoverer`, `Registrar` and `KeyValue` over etcd. Of health it knows the lease and what a value says."""
 
     def __init__(self, settings: EtcdSettings) -> None:
         self._settings = settings
         self._api = EtcdAPI(settings)
+        self._keys = EtcdKeys(self._api, confirm_interval=settings.confirm_interval)
+        self._following = Following(
+            self._api, settings.prefix, confirm_interval=settings.confirm_interval, timeout=settings.timeout
+        )
+        self._readings = asyncio.Semaphore(_READINGS)
+        self._watched = 0
+        self._may_share = True
         self._own: dict[str, tuple[str, str]] = {}  # id -> incarnation and key of what was registered here
         self._reported: set[tuple[bytes, int]] = set()
 
@@ -53,12 +67,18 @@ class EtcdBackend:
         return self._settings.url
 
     @property
+    def access(self) -> Access:
+        """How etcd is reached, for diagnosis."""
+        return self._settings.access
+
+    @property
     def watch_limit(self) -> int | None:
-        """Each watch holds a connection, since the gateway takes one a request."""
-        return _WATCHES
+        """Any number share one watch, as soon as etcd has shown that it allows that; else each holds a connection."""
+        return None if self._may_share and self._following.proven else _WATCHES
 
     async def aclose(self) -> None:
         """Close all connections."""
+        await self._following.aclose()
         await self._api.aclose()
 
     async def ping(self) -> Mapping[str, str]:
@@ -75,36 +95,36 @@ class EtcdBackend:
     async def watch(
         self, service: str, *, datacenter: str = "", after: Cursor | None = None
     ) -> AsyncGenerator[Observed, None]:
-        """Observe ``service`` by a range and a watch from its revision on.
+        """Observe ``service`` by a range and the events from its revision on.
 
-        Where etcd has compacted away what the watch would begin with, and where a confirmation finds what the watch
-        did not tell, a new range takes the place of the events that are missing.
+        They come from a watch of its own, or from one that is shared when many services are watched (`following`).
         """
-        prefix, purpose = self._prefix(service), f'follow "{service}"'
         known = after
-        while True:
-            contents = await self._contents(service)
-            yield (observed := _observed(contents, datacenter, known))
-            known = observed.cursor
-            watching = await self._api.watch(prefix, start_revision=contents.revision + 1, purpose=purpose)
-            with contextlib.closing(watching):
-                while True:
-                    changes = await watching.next(timeout=self._settings.confirm_interval)
-                    if changes is None:
-                        if not await self._confirmed(contents, prefix, purpose):
-                            break
-                    elif changes.compact_revision or changes.header.cluster_id != contents.store:
-                        break
-                    else:
-                        contents.apply(changes.events)
-                    yield (observed := _observed(contents, datacenter, known))
-                    known = observed.cursor
+        self._watched += 1
+        try:
+            while True:
+                async with contextlib.aclosing(
+                    self._shared(service) if self._shares else self._alone(service)
+                ) as found:
+                    async for contents in found:
+                        yield (observed := _observed(contents, datacenter, known))
+                        known = observed.cursor
+        finally:
+            self._watched -= 1
 
     async def services(self, *, datacenter: str = "") -> Sequence[ServiceSummary]:
         """All services, by name, with their counts; this reads every instance."""
         prefix = self._settings.prefix
         contents = Contents(await self._range(keys_below(prefix.encode()), "list services"), prefix, self._report)
         return mapping.summaries(mapping.within(contents, datacenter))
+
+    async def watch_services(self, *, datacenter: str = "") -> AsyncGenerator[ServiceList, None]:
+        """Follow the list of services, whatever their datacenter, by one watch of all keys; it says which changed."""
+        del datacenter  # it stands in the values, and a service without instances there is harmless
+        lists = follow_list(self._api, self._settings.prefix, confirm_interval=self._settings.confirm_interval)
+        async with contextlib.aclosing(lists):
+            async for one in lists:
+                yield one
 
     # Registrar
 
@@ -172,10 +192,81 @@ class EtcdBackend:
         """The source address of this host towards etcd."""
         return await self._api.local_address()
 
+    # KeyValue
+
+    async def read_key(self, key: str) -> KeyEntry | None:
+        """A key with its value, None when there is none."""
+        return await self._keys.read(key)
+
+    async def list_keys(self, prefix: str) -> Sequence[KeyEntry]:
+        """All keys that begin with ``prefix``, by key."""
+        return await self._keys.list(prefix)
+
+    async def write_key(self, key: str, value: bytes, *, revision: int | None = None) -> None:
+        """Write a value, with a ``revision`` only if the key is at it (0: not there)."""
+        await self._keys.write(key, value, revision=revision)
+
+    async def delete_key(self, key: str, *, revision: int | None = None) -> None:
+        """Remove a key, with a ``revision`` only if it is at it."""
+        await self._keys.delete(key, revision=revision)
+
+    def watch_keys(
+        self, key: str, *, prefix: bool = False, after: Cursor | None = None
+    ) -> AsyncGenerator[KeysObserved, None]:
+        """Observe one key, or all that begin with ``key``, until it fails or is closed."""
+        return self._keys.watch(key, prefix=prefix, after=after)
+
     # what the above is made of
 
     def _prefix(self, service: str) -> bytes:
         return mapping.service_prefix(self._settings.prefix, service).encode()
+
+    @property
+    def _shares(self) -> bool:
+        """Whether who begins to watch now shares a watch."""
+        return self._may_share and (self._watched > HANDFUL or self._following.followed)
+
+    async def _alone(self, service: str) -> AsyncGenerator[Contents, None]:
+        """The keys of a service, after each message of a watch of its own, until they have to be read anew.
+
+        That is where etcd has compacted away what the watch would begin with, where a confirmation finds what the watch
+        did not tell, and when it is to be shared instead.
+        """
+        prefix, purpose = self._prefix(service), f'follow "{service}"'
+        contents = await self._contents(service)
+        yield contents
+        watching = await self._api.watch(keys_below(prefix), start_revision=contents.revision + 1, purpose=purpose)
+        with contextlib.closing(watching):
+            while not self._shares:
+                changes = await watching.next(timeout=self._settings.confirm_interval)
+                if changes is None:
+                    if not await self._confirmed(contents, prefix, purpose):
+                        return
+                elif changes.compact_revision or changes.header.cluster_id != contents.store:
+                    return
+                else:
+                    contents.apply(changes.events)
+                yield contents
+
+    async def _shared(self, service: str) -> AsyncGenerator[Contents, None]:
+        """The keys of a service, after each news of the shared watch, until they have to be read anew."""
+        try:
+            follower = await self._following.join(service)
+        except PermissionDenied:
+            await self._contents(service)  # it is not the password, then
+            self._may_share = False
+            return
+        try:
+            while True:
+                async with self._readings:
+                    contents = await self._contents(service)
+                yield contents
+                while (news := await follower.next()) is not None and follower.store == contents.store:
+                    contents.apply(news.events)
+                    contents.confirmed_until(news.revision)
+                    yield contents
+        finally:
+            await self._following.leave(follower)
 
     async def _contents(self, service: str) -> Contents:
         answer = await self._range(keys_below(self._prefix(service)), f'read "{service}"')
@@ -183,7 +274,11 @@ class EtcdBackend:
 
     async def _confirmed(self, contents: Contents, prefix: bytes, purpose: str) -> bool:
         newest = {"keys_only": True, "limit": "1", "sort_target": "MOD", "sort_order": "DESCEND"}
-        return contents.confirmed_by(await self._range({**keys_below(prefix), **newest}, purpose))
+        answer = await self._range({**keys_below(prefix), **newest}, purpose)
+        if not contents.confirmed_by(answer):
+            return False
+        contents.confirmed_until(answer.header.revision)
+        return True
 
     async def _range(self, request: Mapping[str, object], purpose: str) -> shapes.RangeAnswer:
         answer = await self._api.call("/v3/kv/range", request, _RANGE, purpose=purpose)

@@ -34,14 +34,21 @@ class Contents:
         return (self._instances[key] for key in sorted(self._instances))
 
     def apply(self, events: Iterable[Event]) -> None:
-        """Take over what happened since."""
+        """Take over what happened since; what happened until `revision` is known, and passed over."""
+        known = self.revision
         for event in events:
+            if event.kv.mod_revision <= known:
+                continue
             if event.type == "DELETE":
                 self._revisions.pop(event.kv.key, None)
                 self._instances.pop(event.kv.key, None)
             else:
                 self._put(event.kv)
             self.revision = max(self.revision, event.kv.mod_revision)
+
+    def confirmed_until(self, revision: int) -> None:
+        """Nothing else happened up to this revision."""
+        self.revision = max(self.revision, revision)
 
     def confirmed_by(self, answer: RangeAnswer) -> bool:
         """Whether a range over the same prefix, limited to the key that was written last, finds nothing else than this.

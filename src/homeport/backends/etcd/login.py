@@ -28,6 +28,10 @@ class Login:
                 self._token = await self._authenticate()
             return self._token
 
+    async def reread(self) -> str:
+        """See `current`: whether a refusal asks for a new login stands in its body, and `forget` follows from it."""
+        return await self.current()
+
     def forget(self, token: str) -> None:
         """Ask anew next time, since this one is no longer accepted; one that was got since is kept."""
         if self._token == token:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import msgspec
 
+from homeport.connections.access import Access
 from homeport.connections.backend_url import BackendURL, HostPort, parse_backend_url, parse_host_port, truth
 from homeport.connections.tls import TLS
-from homeport.connections.token import FileToken, FixedToken, Token, VariableToken
+from homeport.connections.token import FileToken, FixedToken, Token, VariableToken, source_of
 from homeport.errors import SettingsError
 
 DEFAULT_PORT = 2379
@@ -53,6 +54,12 @@ class EtcdSettings(msgspec.Struct, frozen=True, kw_only=True):
     def url(self) -> str:
         """The URL for people and for logs: no credentials, no options."""
         return f"etcd://{','.join(map(str, self.addresses))}/{self.prefix.removeprefix('/')}"
+
+    @property
+    def access(self) -> Access:
+        """How etcd is reached, for diagnosis."""
+        who = f'the user "{self.user}" with the password in {source_of(self.password)}' if self.user else ""
+        return Access(addresses=self.addresses, tls=self.tls, credentials=who)
 
     @classmethod
     def from_url(cls, url: str, environ: Mapping[str, str]) -> EtcdSettings:
@@ -120,7 +127,7 @@ def _password(url: BackendURL, environ: Mapping[str, str], *, user: str) -> Toke
         raise SettingsError(
             f"{url}: a user is given without a password; give password_file= or password_env= too, or set ETCD_PASSWORD"
         )
-    return FixedToken(password)
+    return FixedToken(password, source="the URL" if url.parameters.get("password") else "ETCD_PASSWORD")
 
 
 def _tls(url: BackendURL, *, secure: bool | None) -> TLS | None:

@@ -16,10 +16,11 @@ class Header(msgspec.Struct, frozen=True):
 
 
 class KeyValue(msgspec.Struct, frozen=True):
-    """A key with its value; ``lease`` is 0 when it has none."""
+    """A key with its value; ``lease`` is 0 when it has none. One written first has both revisions the same."""
 
     key: bytes
     value: bytes = b""
+    create_revision: int = 0
     mod_revision: int = 0
     lease: int = 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 from urllib.parse import urlencode
 
 import msgspec
@@ -13,13 +13,13 @@ from homeport.balancing.balancer import open_balancer
 from homeport.errors import SettingsError
 from homeport.model import frozen_meta
 from homeport.settings import SettingsFile, find_file, load, read_file
-from homeport.settings.shapes import Place, build, convert, field_values, struct_fields
+from homeport.settings.shapes import Place, convert, struct_fields
 from homeport.spi import Backend
 
 from ..definitions.definition import Definition
 from ..definitions.files import definitions_in
 from ..settings import ClientSettings
-from .consul_section import SECTION as CONSUL
+from .backend_sections import BackendSections, scheme_of, section
 from .consul_section import ConsulSection
 from .high_availability import SECTION as HIGH_AVAILABILITY
 from .high_availability import HighAvailability
@@ -34,8 +34,6 @@ CLIENT_VARIABLES = {"balancer": "DISCOVERY_BALANCER", "cache.ttl": "DISCOVERY_CA
 """Variables beside those that every setting of the client has (``HOMEPORT_CLIENT_…``)."""
 SERVICE_NAME = "DISCOVERY_SERVICE_NAME"
 HEALTH_CHECK = "DISCOVERY_HEALTH_CHECK"
-
-S = TypeVar("S", bound=msgspec.Struct)
 
 
 class ClientSection(ClientSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -104,14 +102,21 @@ def configuration_of(
     Raises:
         SettingsError: something cannot be right; the message names the place.
     """
-    consul, high_availability = section(file, CONSUL, ConsulSection), section(file, HIGH_AVAILABILITY, HighAvailability)
-    implied = {**consul.implied(), **high_availability.implied()}
+    sections = BackendSections(file)
+    consul, high_availability = sections.consul, section(file, HIGH_AVAILABILITY, HighAvailability)
+    chosen, completed = choose_backend(backend, file=file, environ=environ)
+    scheme = scheme_of(chosen[0] if chosen and isinstance(chosen, Sequence) and not isinstance(chosen, str) else chosen)
+    implied = {**high_availability.implied(), **consul.implied()}
     policy = _policy(file.name, consul, high_availability, environ)
+    if scheme == "etcd":
+        implied |= sections.etcd.implied()
+        policy = msgspec.structs.replace(policy, ttl=sections.etcd.service_registration.ttl or policy.ttl)
+    elif scheme == "dns":
+        implied |= sections.dns.implied()
     definitions = tuple(definitions_in(file.content, file.name))
     service_name = environ.get(SERVICE_NAME, "").strip()
     if service_name and not definitions and _asks_to_register(consul, high_availability):
         definitions = (Definition({"name": service_name, "port": "{{ .port }}"}, Place("", SERVICE_NAME)),)
-    chosen, completed = choose_backend(backend, file=file, environ=environ)
     if high_availability.discovery.failover_mechanisms is False and _is_several(chosen):
         raise SettingsError(
             f"{file.name}: {HIGH_AVAILABILITY}.discovery.failover_mechanisms is false, but there are several backends, "
@@ -131,57 +136,31 @@ def configuration_of(
     )  # fmt: skip
 
 
-def section(file: SettingsFile, name: str, shape: type[S]) -> S:
-    """A section of the file in its shape; its defaults when the file does not have it.
-
-    Raises:
-        SettingsError: a key is unknown, or a value cannot be right.
-    """
-    place = Place(file.name, name)
-    made: S = build(shape, field_values(file.content.get(name), shape, place), place)
-    return made
-
-
 def choose_backend(
     backend: BackendChoice, *, file: SettingsFile, environ: Mapping[str, str]
 ) -> tuple[BackendChoice, Mapping[str, str]]:
-    """The backend, and the environment to open it with: argument > environment > ``backend`` > ``consul``.
+    """The backend, and the environment to open it with: argument > environment > ``backend`` > a section.
 
-    Where Consul is meant without saying which one, it is that of the section ``consul``.
+    Where a kind of backend is meant without saying which one, it is that of its section.
 
     Raises:
-        SettingsError: the file cannot be right.
+        SettingsError: the file cannot be right, or does not say which of several sections is meant.
     """
-    consul = section(file, CONSUL, ConsulSection)
+    sections = BackendSections(file)
     chosen = backend
     if chosen is None:
         named = [names for variable in BACKEND_VARIABLES[:2] if (names := environ.get(variable, "").split())]
         chosen = (named[0] if len(named[0]) > 1 else named[0][0]) if named else None
     if chosen is None:
         chosen = "consul" if environ.get("CONSUL_HTTP_ADDR", "").strip() else _of_file(file)
-    if chosen is None and consul.server.address:
-        chosen = "consul"
+    if chosen is None:
+        chosen = sections.meant()
+    if chosen is None:
+        return None, environ
     if isinstance(chosen, Sequence) and not isinstance(chosen, str):
-        completed = [_completed(one, consul, environ) for one in chosen]
-        return completed, _with_consul(consul, environ) if any(map(_is_bare_consul, chosen)) else environ
-    if chosen is None or not _is_bare_consul(chosen):
-        return chosen, environ
-    return _completed(chosen, consul, environ), _with_consul(consul, environ)
-
-
-def _completed(backend: str | Backend, consul: ConsulSection, environ: Mapping[str, str]) -> str | Backend:
-    variable = consul.token_variable(environ)
-    if not variable or not _is_bare_consul(backend):
-        return backend
-    return f"consul://?{urlencode({'token_env': variable})}"
-
-
-def _with_consul(consul: ConsulSection, environ: Mapping[str, str]) -> Mapping[str, str]:
-    return {**environ, **consul.variables(environ)}
-
-
-def _is_bare_consul(backend: object) -> bool:
-    return isinstance(backend, str) and backend.strip().lower() in ("consul", "consul://")
+        return sections.completed(chosen, environ)
+    (one,), completed = sections.completed([chosen], environ)
+    return one, completed
 
 
 def _is_several(backend: BackendChoice) -> bool:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 
 from homeport.connections.backend_url import parse_host_port
 from homeport.errors import InvalidValue, SettingsError
 from homeport.model import frozen_meta
+
+from .tls_files import TLSFiles
 
 SECTION = "consul"
 _DEFAULT_PORT = 8500
@@ -45,16 +48,6 @@ class Authentication(msgspec.Struct, frozen=True, kw_only=True):
         given = [name for name in self.__struct_fields__ if getattr(self, name)]
         if len(given) > 1:
             raise SettingsError(f"consul.authentication gives {' and '.join(given)}; one of them is enough")
-
-
-class TLSFiles(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether TLS is spoken, and with what; nothing else counts when it is not."""
-
-    enabled: bool = True
-    ca_file: str = ""
-    cert_file: str = ""
-    key_file: str = ""
-    verify_ssl: bool = True
 
 
 class ServiceRegistration(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,6 +115,15 @@ class ConsulSection(msgspec.Struct, frozen=True, kw_only=True):
     discovery: Finding = Finding()
     connect: Connect = Connect()
 
+    def describes(self) -> bool:
+        """Whether it says where Consul is, so that Consul is meant where no backend is named."""
+        return bool(self.server.address)
+
+    def url(self, environ: Mapping[str, str]) -> str:
+        """What ``consul`` stands for: that name itself, or a URL that names the variable with the token."""
+        variable = "" if _has_token(environ) else self.authentication.token_env
+        return f"consul://?{urlencode({'token_env': variable})}" if variable else "consul"
+
     def variables(self, environ: Mapping[str, str]) -> dict[str, str]:
         """What the section says in Consul's own variables, as far as ``environ`` does not say it itself."""
         said = {"CONSUL_HTTP_ADDR": self.server.address, "CONSUL_DATACENTER": self.server.datacenter}
@@ -140,10 +142,6 @@ class ConsulSection(msgspec.Struct, frozen=True, kw_only=True):
                     "CONSUL_HTTP_SSL_VERIFY": _truth_text(self.tls.verify_ssl),
                 }
         return {name: text for name, text in said.items() if text and not environ.get(name, "").strip()}
-
-    def token_variable(self, environ: Mapping[str, str]) -> str:
-        """The variable that holds the token, "" when it comes from elsewhere."""
-        return "" if _has_token(environ) else self.authentication.token_env
 
     def implied(self) -> dict[str, tuple[object, str]]:
         """What it says about settings of the client, each with the key here."""

@@ -9,6 +9,8 @@ import msgspec
 
 from homeport.model import Service
 
+DEFAULT_TTL = 15.0
+
 
 class CheckDefaults(msgspec.Struct, frozen=True, kw_only=True):
     """What the health checks of a definition take when they do not say; seconds, None is the check's own default.
@@ -40,17 +42,19 @@ class CheckDefaults(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RegistrationPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """When, how stubbornly and with what in common services are registered; ``retry_delay`` is seconds.
+    """When, how stubbornly and with what in common services are registered; ``retry_delay`` and ``ttl`` are seconds.
 
     ``on_startup`` registers what the file defines when a program starts. A registration that fails because the backend
     cannot be reached is tried ``retry_attempts`` times more. Without ``deregister_on_exit`` a program that ends leaves
-    its registrations to their leases. ``tags`` and ``meta`` are added to every service that does not have them.
+    its registrations to their leases, which are of ``ttl``. ``tags`` and ``meta`` are added to every service that does
+    not have them.
     """
 
     on_startup: bool = True
     deregister_on_exit: bool = True
     retry_attempts: int = 3
     retry_delay: float = 5.0
+    ttl: float = DEFAULT_TTL
     tags: tuple[str, ...] = ()
     meta: Mapping[str, str] = msgspec.field(default_factory=dict)
     checks: CheckDefaults = CheckDefaults()
