@@ -149,6 +149,17 @@ class HistoryRecord(Record, frozen=True, kw_only=True):
     transitions: tuple[Transition, ...] = ()
 
 
+class SourceRecord(Record, frozen=True, kw_only=True):
+    """A node whose services are mirrored from elsewhere, and who does that: only ``owner`` may write what is on it.
+
+    ``url`` says where they come from, without credentials.
+    """
+
+    node: str
+    url: str
+    owner: str
+
+
 class Table(Generic[R]):
     """One kind of record: its prefix, its shape, how its key is made, and the groups it is found by."""
 
@@ -197,8 +208,9 @@ CHECKS = Table(
     lambda r: (("chk", r.node.lower()), ("chk", r.node.lower(), r.service_id.lower())),
 )  # fmt: skip
 HISTORY = Table("hist", HistoryRecord, lambda r: (r.node, r.check_id), lambda r: (("hist", r.node.lower()),))
+SOURCES = Table("src", SourceRecord, lambda r: (r.node,), lambda _: (("src",),))
 
-TABLES: dict[str, Table[Any]] = {table.prefix: table for table in (STORE, NODES, SERVICES, CHECKS, HISTORY)}
+TABLES: dict[str, Table[Any]] = {table.prefix: table for table in (STORE, NODES, SERVICES, CHECKS, HISTORY, SOURCES)}
 
 
 def table_of(key: str) -> Table[Any]:

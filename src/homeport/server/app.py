@@ -9,7 +9,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -23,6 +23,7 @@ from homeport.registry.answers import AnswerShelf
 from homeport.registry.health import Health
 from homeport.registry.health.file_checks.parsing import NO_FILE_CHECKS, FileChecks
 from homeport.registry.registry import Registry
+from homeport.registry.source_status import Statuses, no_sources
 from homeport.registry.store.contract import Store, StoreBusy, StoreDamaged, StoreError
 from homeport.registry.store.memory import MemoryStore
 from homeport.registry.store.sqlite import SqliteStore
@@ -37,6 +38,8 @@ from .http_protocol import HomeportProtocol
 from .listening import CannotStart, is_loopback, listen, reachable_address, shown
 from .settings import ServerSettings
 from .signals import Ending, calling_on_hangup
+from .sources.settings import SourceSettings
+from .sources.sources import Sources
 from .standing_checks import ReadFileChecks, StandingChecks
 
 _log = logging.getLogger(__name__)
@@ -49,29 +52,36 @@ def no_file_checks() -> FileChecks:
     return NO_FILE_CHECKS
 
 
-def run(settings: ServerSettings, *, file_checks: ReadFileChecks = no_file_checks) -> int:
+def run(
+    settings: ServerSettings, *, file_checks: ReadFileChecks = no_file_checks, sources: Sequence[SourceSettings] = ()
+) -> int:
     """Serve until SIGTERM or SIGINT; returns 0. A second signal does not wait for what is in flight.
 
     Prints one line to stdout when it serves; logs go to stderr. ``file_checks`` reads the operator's checks, at the
-    start and again on SIGHUP; a file that cannot be used then is logged, and the one before stays in force.
+    start and again on SIGHUP; a file that cannot be used then is logged, and the one before stays in force. The
+    services of ``sources`` are mirrored.
 
     Raises:
         CannotStart: a port is taken, the data folder cannot be used; the message is for the user.
-        SettingsError: the checks of the file, or other settings, cannot be used.
+        SettingsError: the checks of the file, a source, or other settings, cannot be used.
     """
     logs.configure(settings)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        return runner.run(serve(settings, file_checks=file_checks))
+        return runner.run(serve(settings, file_checks=file_checks, sources=sources))
 
 
-async def serve(settings: ServerSettings, *, file_checks: ReadFileChecks = no_file_checks) -> int:
+async def serve(
+    settings: ServerSettings, *, file_checks: ReadFileChecks = no_file_checks, sources: Sequence[SourceSettings] = ()
+) -> int:
     """`run` inside a running event loop, whose signal handlers it takes while it runs."""
     with Ending() as ending, ending.leaving_early():
-        await _serve(settings, file_checks, ending)
+        await _serve(settings, file_checks, sources, ending)
     return 0
 
 
-async def _serve(settings: ServerSettings, file_checks: ReadFileChecks, ending: Ending) -> None:
+async def _serve(
+    settings: ServerSettings, file_checks: ReadFileChecks, sources: Sequence[SourceSettings], ending: Ending
+) -> None:
     checks = file_checks()
     folder = None if settings.dev else data_folder(settings, os.environ)
     with contextlib.closing(listen(settings.http, option="--http")) as listener:
@@ -82,11 +92,12 @@ async def _serve(settings: ServerSettings, file_checks: ReadFileChecks, ending: 
                 history_path=None if folder is None else folder / "history.db",
             ) as health,
             StandingChecks(health, file_checks) as standing,
+            Sources(registry, sources, environ=os.environ) as mirrored,
         ):  # fmt: skip
             # What was loaded stays: keeping it out of every later full collection keeps those short.
             await asyncio.sleep(0)
             gc.freeze()
-            server = http_server(settings, registry, health)
+            server = http_server(settings, registry, health, sources=mirrored.statuses)
             with calling_on_hangup(standing.read_again):
                 serving = asyncio.create_task(server.serve(sockets=[listener]), name="homeport http")
                 await started(server, serving)
@@ -144,7 +155,9 @@ def _why_not(error: StoreError, *, in_memory: bool) -> str:
     return f"{error}; choose another folder with --data-dir, or --dev to keep everything in memory"
 
 
-def http_server(settings: ServerSettings, registry: Registry, health: Health) -> HTTPServer:
+def http_server(
+    settings: ServerSettings, registry: Registry, health: Health, *, sources: Statuses = no_sources
+) -> HTTPServer:
     """The HTTP server over a registry that is open; its ``serve(sockets=[…])`` runs until `HTTPServer.end`."""
     common = (
         (b"X-Consul-Default-Acl-Policy", b"allow"),
@@ -155,7 +168,7 @@ def http_server(settings: ServerSettings, registry: Registry, health: Health) ->
     date = HTTPDate()
     routes = Routes()
     routes.include(ConsulAPI(registry, health).routes())
-    routes.include(NativeAPI(registry, health).routes())
+    routes.include(NativeAPI(registry, health, sources=sources).routes())
     front = Front(routes, common_headers=common, limits=limits, date=date, allowed_origins=settings.allowed_origins)
     fast = Fast(HotReads(registry), AnswerShelf(settings.answers_bytes), common, date, limits)
     protocol = partial(HomeportProtocol, fast=fast, clients=ConnectionLimit(limits.connections_per_client))

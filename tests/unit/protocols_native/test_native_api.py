@@ -59,7 +59,15 @@ async def test_capabilities_tell_product_store_and_features(api: InProcess, regi
         "Store": registry.identity.id,
         "Node": "agent",
         "Datacenter": "dc1",
-        "Features": ["incarnation", "check-run", "check-history", "check-expectations", "summary", "service-changes"],
+        "Features": [
+            "incarnation",
+            "check-run",
+            "check-history",
+            "check-expectations",
+            "summary",
+            "service-changes",
+            "sources",
+        ],
     }
 
 

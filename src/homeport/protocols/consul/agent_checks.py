@@ -11,6 +11,7 @@ import msgspec
 from homeport.model import Status
 from homeport.registry.checks import put_check, remove_check
 from homeport.registry.health import Health
+from homeport.registry.mirroring import refuse_mirrored
 from homeport.registry.records import CHECKS, SERVICES, CheckRecord
 from homeport.registry.registry import SERF_HEALTH, Registry
 from homeport.registry.store.transaction import Refusal, Transaction
@@ -103,6 +104,7 @@ def _place(transaction: Transaction, check: CheckRecord, *, now: float) -> None:
     if check.service_id:
         service = transaction.get(SERVICES, check.node, check.service_id)
         if service is None:
+            refuse_mirrored(transaction, check.service_id)
             raise Refusal(f"ServiceID {golang.quote(check.service_id)} does not exist", status=404)
         check = msgspec.structs.replace(check, service_id=service.id, service_name=service.name)
     put_check(transaction, check, now=now, keeps_state=True)

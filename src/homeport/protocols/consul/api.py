@@ -15,6 +15,7 @@ from .catalog_writes import CatalogWrites
 from .connect_index import ConnectIndex
 from .health_routes import HealthReads
 from .maintenance import Maintenance
+from .mirrored import GuardedRoutes
 from .questions import Questions
 from .status_routes import StatusReads
 
@@ -34,13 +35,10 @@ class ConsulAPI:
         for reads in (CatalogReads(registry, questions, connect), HealthReads(registry, questions, connect)):
             routes.include(reads.routes())
         routes.include(StatusReads(registry).routes())
-        for own in (
-            AgentServices(registry, health),
-            AgentChecks(registry, health),
-            AgentHealth(registry, health),
-            AgentInfo(registry),
-            Maintenance(registry),
-            CatalogWrites(registry),
-        ):
-            routes.include(own.routes())
+        agent = GuardedRoutes(registry)
+        for own in (AgentServices(registry, health), AgentChecks(registry, health), Maintenance(registry)):
+            agent.include(own.routes())
+        routes.include(agent)
+        for other in (AgentHealth(registry, health), AgentInfo(registry), CatalogWrites(registry)):
+            routes.include(other.routes())
         return routes

@@ -15,6 +15,7 @@ import msgspec
 
 from homeport.registry import services
 from homeport.registry.checks import put_check, remove_check
+from homeport.registry.mirroring import refuse_writes_on
 from homeport.registry.nodes import put_node, remove_node
 from homeport.registry.records import CHECKS, NODES, SERVICES, CheckRecord, NodeRecord, StoreRecord
 from homeport.registry.registry import SERF_HEALTH, Registry
@@ -69,6 +70,7 @@ class CatalogWrites:
 
 
 def _register(transaction: Transaction, body: consul.CatalogRegistration, identity: StoreRecord, *, now: float) -> None:
+    refuse_writes_on(transaction, body.node)
     node = _place_node(transaction, body, identity)
     if body.service is not None:
         instance = catalog_service_record(body.service, node=node)
@@ -142,6 +144,7 @@ def _still_executed(check: CheckRecord, known: CheckRecord | None) -> CheckRecor
 
 
 def _deregister(transaction: Transaction, body: consul.CatalogDeregistration, *, own: str) -> None:
+    refuse_writes_on(transaction, body.node)
     is_own = body.node.lower() == own.lower()
     if body.service_id:
         services.deregister(transaction, body.node, body.service_id)

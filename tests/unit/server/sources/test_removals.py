@@ -1,0 +1,56 @@
+"""When a removal is put off."""
+
+from homeport.server.sources.removals import Removals
+
+
+def decided(removals: Removals, *gone: str, mirrored: int, now: float) -> list[str]:
+    for one in gone:
+        removals.gone(one, now=now)
+    return sorted(removals.decide(mirrored=mirrored, now=now))
+
+
+def test_half_goes_at_once_and_more_is_put_off() -> None:
+    removals = Removals(60.0)
+    assert decided(removals, "a", "b", "c", mirrored=6, now=0.0) == ["a", "b", "c"]
+    other = Removals(60.0)
+    assert decided(other, "a", "b", "c", "d", mirrored=6, now=0.0) == []
+    assert other.due_at == 60.0
+    assert decided(other, mirrored=6, now=59.0) == []
+    assert decided(other, mirrored=6, now=60.0) == ["a", "b", "c", "d"]
+    assert other.due_at is None
+
+
+def test_two_may_always_go() -> None:
+    assert decided(Removals(60.0), "a", "b", mirrored=2, now=0.0) == ["a", "b"]
+
+
+def test_many_small_ones_count_together_but_not_for_ever() -> None:
+    removals = Removals(60.0)
+    assert decided(removals, "a", "b", mirrored=6, now=0.0) == ["a", "b"]
+    assert decided(removals, "c", mirrored=4, now=10.0) == ["c"]
+    assert decided(removals, "d", mirrored=3, now=20.0) == []
+    assert removals.until("d") == 80.0
+    slow = Removals(60.0)
+    assert decided(slow, "a", "b", mirrored=6, now=0.0) == ["a", "b"]
+    assert decided(slow, "c", "d", mirrored=4, now=61.0) == ["c", "d"]
+
+
+def test_what_is_put_off_stays_so_when_others_come_back() -> None:
+    removals = Removals(60.0)
+    assert decided(removals, "a", "b", "c", "d", mirrored=6, now=0.0) == []
+    removals.back("a")
+    removals.back("b")
+    assert decided(removals, mirrored=6, now=1.0) == []
+    assert set(removals.missing) == {"c", "d"}
+    assert decided(removals, mirrored=6, now=60.0) == ["c", "d"]
+
+
+def test_what_was_put_off_does_not_hold_back_what_goes_after_it() -> None:
+    removals = Removals(60.0)
+    decided(removals, "a", "b", "c", "d", mirrored=7, now=0.0)
+    decided(removals, mirrored=7, now=60.0)
+    assert decided(removals, "e", mirrored=3, now=61.0) == ["e"]
+
+
+def test_no_hold_at_all() -> None:
+    assert decided(Removals(0.0), "a", "b", "c", mirrored=3, now=0.0) == ["a", "b", "c"]
