@@ -55,8 +55,14 @@ def agent(
     ] = None,
     values: options.Set = None,
     ttl: Annotated[
-        str, typer.Option("--ttl", metavar="DURATION", help="How long registrations outlive a killed agent.")
-    ] = "15s",
+        str | None,
+        typer.Option(
+            "--ttl",
+            metavar="DURATION",
+            help="How long registrations outlive a killed agent; by default as the settings file says, else 15s.",
+            show_default=False,
+        ),
+    ] = None,
     backend: options.Backend = None,
     form: options.Format = "table",
 ) -> int:
@@ -70,12 +76,13 @@ def agent(
         raise Misuse("agent never ends, and a JSON document has to; use --format ndjson.")
     settings, paths = _sorted_paths(config or ())
     known = variables_of(options.pairs(values, option="--set"))
-    lease = options.interval(ttl, option="--ttl")
+    lease = None if ttl is None else options.interval(ttl, option="--ttl")
 
     async def work() -> int:
         async with client(backend, config=settings) as discovery:
             source = registrar(*discovery.backends).url
-            follower = Agent(discovery, paths, known=known, ttl=lease, on_change=tell)
+            lasting = discovery.configuration.policy.ttl if lease is None else lease
+            follower = Agent(discovery, paths, known=known, ttl=lasting, on_change=tell)
             with Signals((signal.SIGTERM, signal.SIGINT, signal.SIGHUP)) as signals:
                 number = await _follow(follower, signals, backend=source, form=form)
                 if not discovery.configuration.policy.deregister_on_exit:

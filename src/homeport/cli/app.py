@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections import UserDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -38,9 +38,12 @@ COMMANDS = {
     "status": "status",
     "test-connection": "status",
     "config-check": "config_check",
+    "source": "source",
     "debug": "debug",
 }
 """Every command, and the module here that has it. It is imported when its command is used, or help is asked for."""
+
+_HELP = ["-h", "--help"]
 
 _EXTRAS = {
     "rich": "cli", "typer": "cli",
@@ -61,6 +64,7 @@ class LazyCommands(UserDict[str, Any]):
             for one, command in group.commands.items():
                 for each in (command, *getattr(command, "commands", {}).values()):
                     each.help = unwrapped(each.help)
+                    without_type_of_flags(each.get_params(typer.Context(each, help_option_names=_HELP)))
                 self.data[one] = command
         return super().__getitem__(name)
 
@@ -72,6 +76,14 @@ class LazyGroup(typer.core.TyperGroup):
         super().__init__(**attributes)
         self.commands = LazyCommands()
         self.help = unwrapped(self.help)
+        without_type_of_flags(self.get_params(typer.Context(self, help_option_names=_HELP)))
+
+
+def without_type_of_flags(options: Iterable[Any]) -> None:
+    """A flag takes no value, so that its help names no type (typer would write ``<bool>``)."""
+    for option in options:
+        if getattr(option, "is_flag", False):
+            option.metavar = ""
 
 
 def unwrapped(text: str | None) -> str:
@@ -84,7 +96,7 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=False,
     rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": _HELP},
     epilog="\n\n".join(  # noqa: FLY002 - one line each
         (
             "Order of the day:",

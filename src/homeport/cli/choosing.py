@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from homeport.backends.opening import open_backends
+from homeport.client.configuration.backend_sections import described_section
 from homeport.client.configuration.configuration import BACKEND_VARIABLES, choose_backend
 from homeport.errors import SettingsError, Unsupported
 from homeport.settings import SettingsFile, find_file, read_file
@@ -15,6 +16,13 @@ from homeport.spi import Backend, Discoverer, HealthReporter, Registrar
 from .exits import Misuse
 from .first_answer import FirstAnswer
 from .running import READ_TIMEOUT, within
+
+_OWN_VARIABLES = {
+    "homeport": ("HOMEPORT_",), "consul": ("CONSUL_",), "etcd": ("ETCD_",), "dns": ("DNS_",), "eureka": ("EUREKA_",),
+    "kubernetes": ("K8S_", "KUBECONFIG"),
+}  # fmt: skip
+"""How the names of the variables begin that say how a kind of backend is reached."""
+_NOT_COMPLETING = frozenset({"HOMEPORT_BACKEND", "HOMEPORT_CONFIG", "HOMEPORT_DEBUG", "HOMEPORT_ADVERTISE"})
 
 
 def settings_file(argument: str | None, environ: Mapping[str, str]) -> SettingsFile | None:
@@ -47,7 +55,28 @@ def chosen_backends(
             raise Misuse(f"--backend: {error}") from error
         if file is None or not in_file:
             raise
-        raise SettingsError(f"{file.name}: {'consul' if chosen == 'consul' else 'backend'}: {error}") from error
+        key = "backend" if file.content.get("backend") is not None else described_section(file) or "backend"
+        raise SettingsError(f"{file.name}: {key}: {error}") from error
+
+
+def reason_of_choice(named: Sequence[str] | None, *, environ: Mapping[str, str], file: SettingsFile | None) -> str:
+    """Why it is this backend, or these: the argument, the variable or the file that names it."""
+    if named:
+        return "--backend names it"
+    variable = next((one for one in BACKEND_VARIABLES if environ.get(one, "").strip()), None)
+    if variable is not None:
+        return f"{variable} names it"
+    if file is not None and file.content.get("backend") is not None:
+        return f"{file.name} names it"
+    if file is not None and (key := described_section(file)):
+        return f"{file.name} has it in its section {key}"
+    return "nothing names another, so it is the registry on this host"
+
+
+def variables_of(backend: Backend, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The names of the variables that are set and complete a backend of this kind."""
+    prefixes = _OWN_VARIABLES.get(backend.url.partition("://")[0], ())
+    return tuple(sorted(one for one in environ if one.startswith(prefixes) and one not in _NOT_COMPLETING))
 
 
 def chosen_backend(named: Sequence[str] | None, *, environ: Mapping[str, str], file: SettingsFile | None) -> Backend:
@@ -116,7 +145,11 @@ def reporter(backend: Backend) -> HealthReporter:
         Unsupported: they cannot.
     """
     if not isinstance(backend, HealthReporter):
-        raise Unsupported(f"the backend {backend.url} has no health checks that can be asked", backend=backend.url)
+        raise Unsupported(
+            f"the backend {backend.url} has no health checks that can be asked; "
+            "a Homeport registry (homeport://) has, and so has Consul (consul://)",
+            backend=backend.url,
+        )
     return backend
 
 
@@ -131,6 +164,6 @@ def registrar(*backends: Backend) -> Registrar:
             return one
     raise Unsupported(
         f"{' and '.join(one.url for one in backends)} takes no registrations; "
-        "a Homeport registry (homeport://) does, and so does Consul (consul://)",
+        "a Homeport registry (homeport://) does, and so do Consul, etcd, Kubernetes and Eureka",
         backend=backends[0].url,
     )

@@ -30,7 +30,7 @@ def config_check(
     files: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[FILE]...",
+            metavar="FILE",
             help="Files, or folders of service definitions; by default the settings file that is in use.",
             show_default=False,
         ),

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
 
-from homeport.client.configuration.configuration import BACKEND_VARIABLES
 from homeport.model import Service
-from homeport.settings import SettingsFile
 
 from . import options
-from .choosing import settings_file
+from .choosing import reason_of_choice, settings_file, variables_of
 from .configured import client
-from .diagnosis import RegistrationDiagnosis, Step, step_view
-from .exits import DONE, exit_code
-from .output import cell_text, printable, write, write_document, write_line
+from .debug_dns import debug_dns
+from .debug_health_checks import debug_health_checks
+from .debug_network import debug_network
+from .diagnosis import RegistrationDiagnosis
 from .running import run_async
+from .steps import Step, outcome, show_step, show_steps
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 debug = typer.Typer(add_completion=False, rich_markup_mode="rich")
@@ -27,7 +26,12 @@ app.add_typer(
     name="debug",
     help="Find out, step by step, why something does not work.",
     rich_help_panel="Connection",
-    epilog=options.examples("debug register api --verbose"),
+    epilog=options.examples(
+        "debug register api --verbose",
+        "debug health-checks api --detailed",
+        "debug dns api.service.consul",
+        "debug network --test-ports 8300,8301,8302",
+    ),
 )
 
 
@@ -55,40 +59,30 @@ def register(
     async def work() -> int:
         steps: list[Step] = []
         async with client(backend, config=config) as discovery:
-            reason = _reason(backend, os.environ, settings_file(config, os.environ))
-            service = Service(name=name, address=address, port=port)
-            async for step in RegistrationDiagnosis(discovery, service, reason=reason).steps():
+            source = discovery.backend
+            reason = reason_of_choice(backend, environ=os.environ, file=settings_file(config, os.environ))
+            diagnosis = RegistrationDiagnosis(
+                discovery,
+                Service(name=name, address=address, port=port),
+                reason=reason,
+                variables=variables_of(source, os.environ),
+            )
+            async for step in diagnosis.steps():
                 steps.append(step)
-                if form == "ndjson":
-                    write_line(step_view(step))
-                elif form == "table":
-                    write(_told(step, verbose=verbose))
-        if form == "json":
-            write_document([step_view(step) for step in steps])
-        failure = steps[-1].error
-        return DONE if failure is None else exit_code(failure)
+                show_step(step, form=form, verbose=verbose, backend=source.url)
+        show_steps([(source.url, step) for step in steps], form=form)
+        return outcome(steps)
 
     return run_async(work())
 
 
-def _reason(named: Sequence[str] | None, environ: Mapping[str, str], file: SettingsFile | None) -> str:
-    """Why it is this backend."""
-    if named:
-        return "--backend names it"
-    variable = next((one for one in BACKEND_VARIABLES if environ.get(one, "").strip()), None)
-    if variable is not None:
-        return f"{variable} names it"
-    if file is not None and file.content.get("backend") is not None:
-        return f"{file.name} names it"
-    if file is not None and file.content.get("consul") is not None:
-        return f"{file.name} has it in its section consul"
-    return "nothing names another, so it is the registry on this host"
-
-
-def _told(step: Step, *, verbose: bool) -> str:
-    mark = "✓" if step.error is None else "✗"
-    took = f" ({step.milliseconds:g} ms)" if verbose else ""
-    lines = [f"{mark} {step.name:<9}{printable(step.text)}{took}"]
-    if verbose:
-        lines += [f"  {'':<9}{key}: {cell_text(value)}" for key, value in step.details.items()]
-    return "".join(f"{line}\n" for line in lines)
+debug.command(
+    "health-checks", epilog=options.examples("debug health-checks api --detailed", "debug health-checks api --probe")
+)(debug_health_checks)
+debug.command("dns", epilog=options.examples("debug dns api.service.consul", "debug dns api --server 10.0.0.2:8600"))(
+    debug_dns
+)
+debug.command(
+    "network",
+    epilog=options.examples("debug network --test-ports 8300,8301,8302", "debug network db.internal --test-ports 5432"),
+)(debug_network)

@@ -48,7 +48,8 @@ def list_services(
     rows = [summary_view(one) for one in summaries if wanted <= set(one.tags)]
     show(rows, form=form, columns=columns.SERVICES)
     if not rows and form == "table":
-        say(f"no services {'with these tags ' if wanted else ''}are registered on {url}.")
+        tagged = "with these tags " if wanted else ""
+        say(f"no services {tagged}are registered{options.in_datacenter(datacenter)} on {url}.")
     return 0
 
 
@@ -60,7 +61,7 @@ def list_services(
 def find(
     *,
     name: Annotated[
-        str, typer.Argument(metavar="[NAME]", help="The service; all of them by default.", show_default=False)
+        str, typer.Argument(metavar="NAME", help="The service; all of them by default.", show_default=False)
     ] = "",
     tag: options.Tag = None,
     version: options.Version = "",

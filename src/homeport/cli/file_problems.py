@@ -11,27 +11,36 @@ from pathlib import Path
 import msgspec
 
 from homeport.backends.opening import open_backends
+from homeport.client.configuration.backend_sections import described_section, section, stand_ins
 from homeport.client.configuration.configuration import (
     BackendChoice,
     ClientSection,
     choose_backend,
     configuration_of,
-    section,
 )
 from homeport.client.configuration.consul_section import SECTION as CONSUL
 from homeport.client.configuration.consul_section import ConsulSection
+from homeport.client.configuration.dns_section import SECTION as DNS
+from homeport.client.configuration.dns_section import DNSSection
+from homeport.client.configuration.etcd_section import SECTION as ETCD
+from homeport.client.configuration.etcd_section import EtcdSection
 from homeport.client.configuration.high_availability import SECTION as HIGH_AVAILABILITY
 from homeport.client.configuration.high_availability import HighAvailability
+from homeport.client.configuration.kubernetes_section import SECTION as KUBERNETES
+from homeport.client.configuration.kubernetes_section import KubernetesSection
 from homeport.client.configuration.policy import RegistrationPolicy
 from homeport.client.definitions.definition import Definition
 from homeport.client.definitions.files import KEYS, definitions_in, is_settings, read_definitions
 from homeport.client.definitions.variables import Variables
+from homeport.connections.backend_url import UnknownParameter
 from homeport.errors import HomeportError, SettingsError
 from homeport.registry.health.file_checks.parsing import parse
 from homeport.registry.health.kinds.probers import GROUP
 from homeport.registry.health.settings import FileDefaults
 from homeport.server.listening import parse_address
 from homeport.server.settings import ServerSettings
+from homeport.server.sources.settings import SECTION as SOURCES
+from homeport.server.sources.settings import sources_in, unknown_setting
 from homeport.settings import SettingsFile, lines, load, problems, read_documents, read_file, read_text
 from homeport.settings.file import NOT_YET, SECTIONS
 from homeport.settings.shapes import Place, unknown_key
@@ -41,8 +50,11 @@ _KEY = re.compile(r": ([A-Za-z0-9_.\[\]-]+)")
 _STAND_IN_NAME = "service"
 _KINDS = ("http", "tcp", "grpc", "script")
 _SHAPES: dict[str, type[msgspec.Struct]] = {
-    "client": ClientSection, "server": ServerSettings, CONSUL: ConsulSection, HIGH_AVAILABILITY: HighAvailability,
+    "client": ClientSection, "server": ServerSettings, CONSUL: ConsulSection, ETCD: EtcdSection,
+    KUBERNETES: KubernetesSection, DNS: DNSSection, HIGH_AVAILABILITY: HighAvailability,
 }  # fmt: skip
+
+_OF_BACKENDS = (CONSUL, ETCD, KUBERNETES, DNS)
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +69,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 def look_at(path: Path, known: Variables) -> Finding:
     """Look at a file; ``known`` are the variables for its definitions, lenient about what only a program knows."""
     try:
+        if path.exists() and not path.is_file():
+            raise SettingsError(f"{path}: it is no file but a pipe or a device; write its content into a file first")
         documents = [one for one in read_documents(path) if one is not None]
         if documents and not is_settings(path):
             definitions = read_definitions(path)
@@ -101,16 +115,17 @@ def _of_settings(content: Mapping[str, object], source: str, known: Variables) -
         definitions = []
     if not found:
         found += _of_whole(file)
-    policy = RegistrationPolicy() if found else configuration_of(file, environ={}).policy
-    if not any(str(error).startswith(f"{source}: {CONSUL}") for error in found):
+    policy = RegistrationPolicy() if found else configuration_of(file, environ=stand_ins(file)).policy
+    if not any(str(error).startswith(f"{source}: {name}") for error in found for name in _OF_BACKENDS):
         found += _of_backend(file)
+    found += _of_sources(file)
     return len(definitions), [*found, *_of_checks(file), *_of_definitions(definitions, policy, known)]
 
 
 def _of_whole(file: SettingsFile) -> Iterator[SettingsError]:
     """What only shows when sections are taken together, or are used."""
     try:
-        configuration_of(file, environ={})
+        configuration_of(file, environ=stand_ins(file))
         habits = section(file, HIGH_AVAILABILITY, HighAvailability)
         server = load(ServerSettings, prefix="server", file=file, implied=habits.implied_for_server())
     except SettingsError as error:
@@ -125,14 +140,30 @@ def _of_whole(file: SettingsFile) -> Iterator[SettingsError]:
 def _of_backend(file: SettingsFile) -> Iterator[SettingsError]:
     """Whether the backends can be opened as they are named."""
     try:
-        chosen, completed = choose_backend(None, file=file, environ={})
+        chosen, completed = choose_backend(None, file=file, environ=stand_ins(file))
     except SettingsError as error:
         yield error
         return
     try:
         asyncio.run(_open(chosen, completed))
     except SettingsError as error:
-        yield SettingsError(f"{file.name}: {'backend' if file.content.get('backend') else CONSUL}: {error}")
+        key = "backend" if file.content.get("backend") else described_section(file) or "backend"
+        yield SettingsError(f"{file.name}: {key}: {error}")
+
+
+def _of_sources(file: SettingsFile) -> Iterator[SettingsError]:
+    """Whether the sources can be opened as they are named."""
+    try:
+        sources = sources_in(file)
+    except SettingsError as error:
+        yield error
+        return
+    for position, one in enumerate(sources):
+        try:
+            asyncio.run(_open(one.url, {}))
+        except SettingsError as error:
+            told = unknown_setting(error) if isinstance(error, UnknownParameter) else error
+            yield SettingsError(f"{file.name}: {SOURCES}[{position}]: {told}")
 
 
 async def _open(chosen: BackendChoice, environ: Mapping[str, str]) -> None:
@@ -184,7 +215,7 @@ def _of_definitions(
 def _finding(path: Path, sections: tuple[str, ...], services: int, found: Sequence[SettingsError]) -> Finding:
     texts = dict.fromkeys(str(error) for error in found)  # two looks may find the same
     try:
-        places = lines(read_text(path))
+        places = lines(read_text(path)) if path.is_file() else []
     except SettingsError:
         places = []
     return Finding(

@@ -26,7 +26,7 @@ def register_file(
     *,
     command: Sequence[str] | None,
     keep: bool,
-    ttl: float,
+    ttl: float | None,
     start_timeout: float,
     backend: Sequence[str] | None,
     form: Form,
@@ -60,9 +60,10 @@ def register_file(
                     f'{file} defines {len(wanted)} services; name one, or keep them all with "homeport agent --config".'
                 )
             service, _ = completed[0]
+            lasting = discovery.configuration.policy.ttl if ttl is None else ttl
             if command:
-                return await run_registered(command, discovery, service, ttl=ttl, start_timeout=start_timeout)
-            return await keep_registered(discovery, service, ttl=ttl, form=form)
+                return await run_registered(command, discovery, service, ttl=lasting, start_timeout=start_timeout)
+            return await keep_registered(discovery, service, ttl=lasting, form=form)
 
     return run_async(work())
 

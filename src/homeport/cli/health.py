@@ -83,11 +83,12 @@ def health_check(
 
     async def work() -> list[dict[str, Any]]:
         async with opened(backend, config=config) as source:
+            runner = reporter(source)
             async with within(READ_TIMEOUT, source):
                 found = await instances_of(discoverer(source), Query(service=name, healthy=False))
             chosen = [one_of(found, service_id, backend=source.url)] if service_id else found
             async with within(_RUN_TIMEOUT, source):
-                return await _run_checks(reporter(source), _to_run(chosen, check_name))
+                return await _run_checks(runner, _to_run(chosen, check_name))
 
     rows = run_async(work())
     show(rows, form=form, columns=columns.CHECKS)
@@ -120,9 +121,10 @@ def health_update(
 
     async def work() -> Instance:
         async with opened(backend, config=config) as source, within(READ_TIMEOUT, source):
+            told = reporter(source)
             found = await instances_of(discoverer(source), Query(service=name, healthy=False))
             instance = one_of(found, service_id, backend=source.url)
-            await reporter(source).report(instance.id, check_name, status, output=output)
+            await told.report(instance.id, check_name, status, output=output)
             return instance
 
     try:
@@ -223,7 +225,7 @@ def health_summary(
     if form == "table" and not service:
         write(f"\noverall {_verdict(overall)}\n" if rows else "")
         if not rows:
-            say("no services are registered.")
+            say(f"no services are registered{options.in_datacenter(datacenter)}.")
     return 0
 
 

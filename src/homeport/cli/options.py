@@ -16,15 +16,16 @@ Form: TypeAlias = Literal["table", "json", "ndjson"]
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The service.", show_default=False)]
 AnyName = Annotated[
-    str, typer.Argument(metavar="[NAME]", help="The service; every service by default.", show_default=False)
+    str, typer.Argument(metavar="NAME", help="The service; every service by default.", show_default=False)
 ]
 Backend = Annotated[
     list[str] | None,
     typer.Option(
         "--backend",
         metavar="URL",
-        help="Where the services are: homeport://HOST:PORT, consul://HOST:PORT, static:///FILE, or a bare name such "
-        "as consul. Given again, it names who answers while the ones before cannot.",
+        help="Where the services are: homeport://HOST:PORT, consul://HOST:PORT, etcd://HOST:PORT, "
+        "kubernetes://CONTEXT/NAMESPACE, eureka://HOST:PORT/eureka, dns://SERVER/DOMAIN, static:///FILE, or a bare "
+        "name such as consul. Given again, it names who answers while the ones before cannot.",
         show_default=False,
     ),
 ]
@@ -86,6 +87,11 @@ def examples(*lines: str) -> str:
 def as_help(text: str) -> str:
     """Text whose brackets stay brackets in a help page, where rich takes them for markup."""
     return text.replace("[", "\\[")
+
+
+def in_datacenter(datacenter: str) -> str:
+    """The words for where was looked, "" for the backend's own datacenter."""
+    return f' in the datacenter "{datacenter}"' if datacenter else ""
 
 
 def pairs(texts: Iterable[str] | None, *, option: str) -> dict[str, str]:

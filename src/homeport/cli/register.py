@@ -67,7 +67,7 @@ def register(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="[NAME]",
+            metavar="NAME",
             help="The service; by default DISCOVERY_SERVICE_NAME, with --file the only one in it.",
             show_default=False,
         ),
@@ -83,8 +83,11 @@ def register(
         ),
     ] = "",
     port: Annotated[
-        int, typer.Option("--port", metavar="PORT", help="Its port.", min=0, max=65535, show_default=False)
-    ] = 0,
+        int | None,
+        typer.Option(
+            "--port", metavar="PORT", help="Its port; 0 if it has none.", min=0, max=65535, show_default=False
+        ),
+    ] = None,
     instance_id: Annotated[
         str,
         typer.Option(
@@ -195,8 +198,8 @@ def register(
     if file is not None:
         _refuse_beside_file(context)
         return register_file(
-            file, name, options.pairs(values, option="--set"), command=command, keep=keep, ttl=lease,
-            start_timeout=patience, backend=backend, form=form, config=config,
+            file, name, options.pairs(values, option="--set"), command=command, keep=keep,
+            ttl=lease if ttl else None, start_timeout=patience, backend=backend, form=form, config=config,
         )  # fmt: skip
     if values:
         raise Misuse("--set gives values for the places of a definition, and there is no --file.")
@@ -206,13 +209,16 @@ def register(
     name = name or os.environ.get(SERVICE_NAME, "").strip()
     if not name:
         raise Misuse(f"register needs a NAME, or {SERVICE_NAME}, or a --file.")
+    metadata = options.pairs(meta, option="--meta")
+    if port is None:
+        raise Misuse(f'register needs --port, since others call "{name}" there; --port 0 is for what is not called.')
     wished = Service(
         name=name,
         id=instance_id,
         address=address,
         port=port,
         tags=options.separated(tags, tag),
-        meta=options.pairs(meta, option="--meta"),
+        meta=metadata,
         version=version,
         environment=environment,
         weight=weight,
@@ -251,14 +257,14 @@ def deregister(
 
     async def work() -> tuple[str, Instance]:
         async with opened(backend, config=config) as source:
+            holder = registrar(source)
             async with within(READ_TIMEOUT, source):
                 found = await instances_of(discoverer(source), Query(service=name, healthy=False))
             instance = one_of(found, service_id, backend=source.url)
-            if not await registrar(source).deregister(instance.id):
-                raise Failure(
-                    f'"{instance.id}" was not registered through {source.url} but with the node "{instance.node}"; '
-                    "deregister it there."
-                )
+            if not await holder.deregister(instance.id):
+                own = f' but with the node "{instance.node}"; deregister it there.'
+                where = own if instance.node else "; remove it where it was."
+                raise Failure(f'"{instance.id}" was not registered through {source.url}{where}')
             return source.url, instance
 
     try:

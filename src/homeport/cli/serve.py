@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from homeport.client.configuration.configuration import section
+from homeport.client.configuration.backend_sections import section
 from homeport.client.configuration.high_availability import SECTION as HIGH_AVAILABILITY
 from homeport.client.configuration.high_availability import HighAvailability
 from homeport.settings import SettingsFile, load
@@ -22,7 +22,12 @@ app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 @app.command(
     "serve",
     rich_help_panel="Registry",
-    epilog=options.examples("serve", "serve --dev --http 127.0.0.1:0", "serve --config homeport.yaml --data-dir DIR"),
+    epilog=options.examples(
+        "serve",
+        "serve --dev --http 127.0.0.1:0",
+        "serve --source consul://10.0.0.1:8500",
+        "serve --config homeport.yaml --data-dir DIR",
+    ),
 )
 def serve(
     *,
@@ -54,6 +59,15 @@ def serve(
             "--datacenter", metavar="DC", help="The name of the datacenter; by default dc1.", show_default=False
         ),
     ] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--source",
+            metavar="URL",
+            help="Mirror the services of this backend, such as consul://HOST:8500?services=api,web-*; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     dev: Annotated[bool, typer.Option("--dev", help="Keep everything in memory; nothing outlives the server.")] = False,
     config: options.Config = None,
 ) -> int:
@@ -61,11 +75,13 @@ def serve(
 
     It speaks Consul's HTTP API. When it serves, it prints one line to stdout, "homeport ready http=HOST:PORT"; logs go
     to stderr. Every setting of the section "server" of the settings file can also be given by a variable, such as
-    HOMEPORT_SERVER_DATA_DIR. SIGHUP reads the section "health_checks" again.
+    HOMEPORT_SERVER_DATA_DIR. SIGHUP reads the section "health_checks" again. What --source names, or HOMEPORT_SOURCES,
+    or the section "sources", is mirrored into the catalog; "homeport source status" tells how that fares.
     """
     from homeport.registry.health.file_checks.parsing import NO_FILE_CHECKS, FileChecks, parse
     from homeport.server.listening import CannotStart, parse_address
     from homeport.server.settings import ServerSettings
+    from homeport.server.sources.settings import chosen_sources
 
     if http is not None:
         try:
@@ -82,6 +98,8 @@ def serve(
         implied=section(file or SettingsFile(), HIGH_AVAILABILITY, HighAvailability).implied_for_server(),
     )
 
+    sources = chosen_sources(source, environ=os.environ, file=file)
+
     def file_checks() -> FileChecks:
         again = settings_file(config, os.environ)
         if again is None:
@@ -91,4 +109,4 @@ def serve(
     # Last, since it takes the longest: settings that cannot be right are told before.
     from homeport.server.app import run
 
-    return run(settings, file_checks=file_checks)
+    return run(settings, file_checks=file_checks, sources=sources)

@@ -1,5 +1,6 @@
 """The command line against real registries: ours and Consul."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -7,9 +8,12 @@ from uuid import uuid4
 import pytest
 
 from tests.e2e.cli.command_line import CommandLine
+from tests.e2e.cli.in_process import InProcess
+from tests.servers.bind import BindServer
 from tests.servers.consul import ConsulServer
 from tests.servers.homeport import HomeportServer
 from tests.servers.ports import PortLease
+from tests.servers.requirement import require_server
 
 Registry = HomeportServer | ConsulServer
 
@@ -20,6 +24,27 @@ def cli(tmp_path: Path) -> Iterator[CommandLine]:
     command_line = CommandLine(tmp_path)
     yield command_line
     command_line.close()
+
+
+@pytest.fixture
+def here(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> InProcess:
+    """`homeport` in this process, without any registry in its environment."""
+    return InProcess(tmp_path, capsys, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def bind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BindServer]:
+    """A BIND that knows one service and a host; without the program the test skips, in CI it fails."""
+    many = [f"many SRV 10 1 {8000 + number} host-{number}" for number in range(90)]
+    hosts = [f"host-{number} A 127.0.0.1" for number in range(90)]
+    zone = ["api SRV 10 5 8080 node", "node A 127.0.0.1", "node AAAA ::1", "short CNAME api", *many, *hosts]
+    binary = require_server("named", environ=os.environ)
+    server = BindServer(binary, tmp_path_factory.mktemp("bind"), {"services.test": zone})
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
 
 
 @pytest.fixture

@@ -6,7 +6,9 @@ from typing import Any
 
 from tests.e2e.cli.command_line import CommandLine
 from tests.e2e.cli.conftest import Registry
+from tests.e2e.cli.in_process import InProcess
 from tests.servers.api import call
+from tests.servers.etcd import EtcdServer
 from tests.servers.factory import ConsulFactory
 from tests.servers.fault_proxy import FaultProxy
 from tests.servers.homeport import HomeportServer
@@ -53,7 +55,7 @@ class TestRegister:
         outcome = cli("debug", "register", name, "--backend", f"homeport://127.0.0.1:{port}")
         assert outcome.code == 3
         assert steps(outcome.out) == [("✓", "backend"), ("✓", "resolve"), ("✗", "connect")]
-        assert f"no connection to 127.0.0.1:{port} (Connection refused)" in outcome.out
+        assert f"no connection to 127.0.0.1:{port} (connection refused)" in outcome.out
 
     def test_one_of_several_addresses_is_enough(
         self, cli: CommandLine, homeport: HomeportServer, name: str, free_port: Callable[[], int]
@@ -61,7 +63,8 @@ class TestRegister:
         backend = f"homeport://127.0.0.1:{free_port()},{homeport.address}"
         outcome = cli("debug", "register", name, "--backend", backend)
         assert outcome.code == 0, outcome
-        assert steps(outcome.out) == [("✓", step) for step in ALL]
+        assert steps(outcome.out)[2:4] == [("!", "connect"), ("✓", "connect")]
+        assert [step for _, step in steps(outcome.out)][3:] == ALL[2:]
 
     def test_a_stranger_answers(self, cli: CommandLine, homeport: HomeportServer, name: str) -> None:
         with FaultProxy(homeport.address) as proxy:
@@ -74,6 +77,21 @@ class TestRegister:
     def test_an_address_that_nobody_could_call(self, ours: CommandLine, name: str) -> None:
         outcome = ours("debug", "register", name, "--address", "10.1.2.3")
         assert "the instance is announced at 10.1.2.3" in outcome.out
+
+    def test_where_nobody_runs_checks_it_is_under_a_name_of_its_own(
+        self, here: InProcess, etcd: EtcdServer, name: str
+    ) -> None:
+        outcome = here("debug", "register", name, "--port", "1", "--backend", etcd.backend_url)
+        assert outcome.code == 0, outcome
+        assert f'"{name}-homeport-debug" may be registered' in outcome.out
+        assert etcd.get(f"/services/{name}") == {}
+
+    def test_a_backend_that_takes_none(self, here: InProcess, name: str, tmp_path: Path) -> None:
+        (tmp_path / "services.yaml").write_text("services: {}\n", encoding="utf-8")
+        outcome = here("debug", "register", name, "--backend", f"static://{tmp_path}/services.yaml")
+        assert outcome.code == 1
+        assert steps(outcome.out) == [("✓", "backend"), ("✗", "register")]
+        assert "takes no registrations; a Homeport registry (homeport://) does" in outcome.out
 
     def test_the_permission_is_missing(
         self, consul_factory: ConsulFactory, cli: CommandLine, name: str, tmp_path: Path

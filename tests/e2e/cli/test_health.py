@@ -132,7 +132,9 @@ class TestHealthCheck:
         instance(consul, name, 1, "critical", TCP="127.0.0.1:1", Interval="1h")
         outcome = consuls("health-check", name)
         assert (outcome.code, outcome.out) == (1, "")
-        assert outcome.err == "homeport: Consul cannot be asked to run a check; it runs each at its interval\n"
+        assert outcome.err == (
+            "homeport: Consul cannot be asked to run a check; it runs each at its interval; a Homeport registry can\n"
+        )
 
 
 class TestHealthUpdate:

@@ -10,10 +10,11 @@ from homeport.cli.app import COMMANDS
 ARGUMENTS = {
     "register": ("x", "--port", "1"), "deregister": ("x",), "find": ("x",), "describe": ("x",), "watch": ("x",),
     "health": ("x",), "health-check": ("x",), "health-update": ("x", "--status", "passing"), "health-history": ("x",),
+    "source": ("list",),
 }  # fmt: skip
 
 
-OTHERWISE = {"serve", "config-check", "agent", "debug"}
+OTHERWISE = {"serve", "config-check", "agent", "debug", "test-connection"}
 """Commands that ask no registry, that go on trying, and whose whole answer is what was tried."""
 
 
@@ -33,5 +34,5 @@ def test_it_is_one_line_that_says_what_to_do(
     assert captured.out == ""
     assert captured.err == (
         f"homeport: no registry answers at http://127.0.0.1:{port} (connection refused). "
-        'Start one with "homeport serve", or name another with --backend or HOMEPORT_BACKEND.\n'
+        "Start Consul's agent, or name another one in the backend URL or by CONSUL_HTTP_ADDR.\n"
     )

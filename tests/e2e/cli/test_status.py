@@ -1,9 +1,11 @@
-"""`status` and `test-connection` on real registries."""
+"""`status` on real registries."""
 
 from homeport import __version__
 from tests.e2e.cli.command_line import CommandLine
 from tests.e2e.cli.conftest import Registry
+from tests.e2e.cli.in_process import InProcess
 from tests.servers.api import call
+from tests.servers.bind import BindServer
 from tests.servers.consul import ConsulServer
 from tests.servers.factory import HomeportFactory
 
@@ -54,11 +56,8 @@ def test_a_name_that_cannot_be_asked_for_does_not_hide_the_others(
     assert f'"{name}/.." cannot be asked for over HTTP' in outcome.err
 
 
-def test_a_connection(both: CommandLine, registry: Registry) -> None:
-    outcome = both("test-connection")
-    assert outcome.code == 0
-    assert outcome.out.startswith("reached ")
-    assert f" at {registry.backend_url} in " in outcome.out
-    facts = both("test-connection", "--format", "json").json
-    assert (facts["backend"], facts["reachable"]) == (registry.backend_url, True)
-    assert facts["milliseconds"] > 0
+def test_a_backend_without_a_list_of_services(here: InProcess, bind: BindServer) -> None:
+    backend = f"dns://{bind.address}/services.test"
+    outcome = here("status", "--detailed", "--backend", backend, "--format", "json")
+    assert (outcome.code, outcome.json["product"], outcome.json["services"]) == (0, "dns", None)
+    assert outcome.err.startswith("homeport: DNS has no list of services")

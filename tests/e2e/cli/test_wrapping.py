@@ -98,7 +98,7 @@ def test_other_signals_are_forwarded_and_change_nothing(
     ("script", "code"), [("exit 0", 0), ("exit 7", 7), ("kill -9 $$", 137), ("kill -TERM $$", 143)]
 )
 def test_its_end_is_the_end(ours: CommandLine, homeport: HomeportServer, name: str, script: str, code: int) -> None:
-    outcome = ours("register", name, "--", "sh", "-c", script)
+    outcome = ours("register", name, "--port", "0", "--", "sh", "-c", script)
     assert outcome.code == code
     assert outcome.out == ""
     assert entries(homeport, name) == []
@@ -107,7 +107,8 @@ def test_its_end_is_the_end(ours: CommandLine, homeport: HomeportServer, name: s
 def test_its_own_end_deregisters(ours: CommandLine, homeport: HomeportServer, name: str, tmp_path: Path) -> None:
     """Without a port there is nothing to wait for."""
     stop = tmp_path / "stop"
-    running = ours.start("register", name, "--", "sh", "-c", f"until [ -e {stop} ]; do sleep 0.02; done; exit 5")
+    script = f"until [ -e {stop} ]; do sleep 0.02; done; exit 5"
+    running = ours.start("register", name, "--port", "0", "--", "sh", "-c", script)
     running.err.until("registered")
     assert len(entries(homeport, name)) == 1
     stop.touch()
@@ -118,16 +119,16 @@ def test_its_own_end_deregisters(ours: CommandLine, homeport: HomeportServer, na
 
 
 def test_its_options_are_its_own(ours: CommandLine, name: str) -> None:
-    outcome = ours("register", name, "--", "printf", "%s.", "--port", "--", "--keep", "-h")
+    outcome = ours("register", name, "--port", "0", "--", "printf", "%s.", "--port", "--", "--keep", "-h")
     assert (outcome.code, outcome.out) == (0, "--port.--.--keep.-h.")
 
 
 def test_a_program_that_is_not_there(ours: CommandLine, homeport: HomeportServer, name: str, tmp_path: Path) -> None:
-    outcome = ours("register", name, "--", "/no/such/program")
+    outcome = ours("register", name, "--port", "0", "--", "/no/such/program")
     assert (outcome.code, outcome.err) == (
         127, 'homeport: there is no program "/no/such/program"; nothing was registered.\n',
     )  # fmt: skip
-    folder = ours("register", name, "--", str(tmp_path))
+    folder = ours("register", name, "--port", "0", "--", str(tmp_path))
     assert (folder.code, folder.err) == (
         126, f'homeport: "{tmp_path}" cannot be executed (Permission denied); nothing was registered.\n',
     )  # fmt: skip
@@ -160,7 +161,7 @@ def test_without_a_registry_nothing_is_started(
     cli: CommandLine, name: str, free_port: Callable[[], int], tmp_path: Path
 ) -> None:
     backend = f"homeport://127.0.0.1:{free_port()}"
-    outcome = cli("register", name, "--backend", backend, "--", "touch", str(tmp_path / "started"))
+    outcome = cli("register", name, "--port", "0", "--backend", backend, "--", "touch", str(tmp_path / "started"))
     assert outcome.code == 3
     assert "no registry answers" in outcome.err
     assert not (tmp_path / "started").exists()
@@ -168,8 +169,9 @@ def test_without_a_registry_nothing_is_started(
 
 def test_a_registration_that_is_refused_ends_it(ours: CommandLine, name: str) -> None:
     outcome = ours(
-        "register", name, "--meta", f"{'k' * 200}=v", "--", sys.executable, "-c", "import time; time.sleep(99)"
-    )
+        "register", name, "--port", "0", "--meta", f"{'k' * 200}=v",
+        "--", sys.executable, "-c", "import time; time.sleep(99)",
+    )  # fmt: skip
     assert outcome.code == 2
     assert outcome.err.startswith("homeport: ")
     assert outcome.err.count("\n") == 1

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeport.cli.choosing import chosen_backend, chosen_backends
+from homeport.cli.choosing import chosen_backend, chosen_backends, reason_of_choice, variables_of
 from homeport.cli.exits import Misuse
 from homeport.errors import SettingsError
 from homeport.settings import SettingsFile
@@ -73,11 +73,11 @@ def test_a_token_in_the_file_never_shows(secret: str) -> None:
     ("section", "message"),
     [
         (["consul://h", 5], "backend[1] must be a URL such as homeport://127.0.0.1:8500, or url: with its parameters"),
-        (["consul://h", "eureka://h"], "backend: this version of Homeport has no eureka backend yet; use homeport:// or consul://"),
+        (["consul://h", "dns://h?timeout=x"], 'backend: dns://h:53: timeout is "x"; give a number of seconds above 0'),
         (5, "backend must be a URL such as homeport://127.0.0.1:8500, or url: with its parameters"),
         ({"dc": "east"}, "backend.url is missing; give for example url: homeport://127.0.0.1:8500"),
         ({"url": "consul://h", "dc": ["a"]}, "backend.dc must be text, a number, or true or false"),
-        ("eureka://h", "backend: this version of Homeport has no eureka backend yet; use homeport:// or consul://"),
+        ("consul://h?timeout=soon", 'backend: consul://h:8500: timeout is "soon"; give a number of seconds above 0'),
         (
             {"url": "consul://h:1", "tokn": "s"},
             "backend: consul://h:1: tokn is not a parameter of a consul backend; did you mean token?",
@@ -120,3 +120,32 @@ def test_several_are_a_chain_wherever_they_are_named(
     assert [one.url for one in chain] == (CHAIN if section is CHAIN else expected)
     with pytest.raises(Misuse, match="this command cannot use"):
         chosen_backend(named, environ=environ, file=file(section))
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        (SOURCES[0], "--backend names it"),
+        (SOURCES[1], "HOMEPORT_BACKEND names it"),
+        (SOURCES[2], "CONSUL_HTTP_ADDR names it"),
+        (SOURCES[3], "homeport.yaml names it"),
+        (Source(""), "nothing names another, so it is the registry on this host"),
+    ],
+)
+def test_why_it_is_this_one(source: Source, reason: str) -> None:
+    section = None if source.section is None else file(source.section)
+    assert reason_of_choice(source.argument, environ=source.environ, file=section) == reason
+
+
+def test_the_section_of_consul_may_be_the_reason() -> None:
+    settings = SettingsFile(content={"consul": {"server": {"address": "h:1"}}})
+    assert reason_of_choice(None, environ={}, file=settings) == "homeport.yaml has it in its section consul"
+
+
+def test_which_variables_complete_it() -> None:
+    environ = {"CONSUL_HTTP_TOKEN": "t", "CONSUL_CACERT": "c", "ETCD_USERNAME": "u", "HOMEPORT_TOKEN": "t", "PATH": "/"}
+    assert variables_of(chosen_backend(["consul://h"], environ={}, file=None), environ) == (
+        "CONSUL_CACERT", "CONSUL_HTTP_TOKEN",
+    )  # fmt: skip
+    named = {**environ, "HOMEPORT_BACKEND": "homeport://h", "HOMEPORT_DEBUG": "1"}
+    assert variables_of(chosen_backend(None, environ=named, file=None), named) == ("HOMEPORT_TOKEN",)

@@ -70,8 +70,8 @@ def line(capsys: pytest.CaptureFixture[str]) -> Line:
             "several backends are a fallback chain, which this command cannot use; name one --backend",
         ),
         (
-            "list --backend eureka://h",
-            "--backend: this version of Homeport has no eureka backend yet; use homeport:// or consul://",
+            "list --backend consul://h?timeout=soon",
+            '--backend: consul://h:8500: timeout is "soon"; give a number of seconds above 0',
         ),
         (
             "list --backend consul://h?tokn=secret",
@@ -96,11 +96,11 @@ def test_the_choices_are_named(line: Line) -> None:
     ("text", "reason"),
     [
         ("servr: {}\n", "servr is not a setting; did you mean server?"),
-        ("etcd:\n  endpoints: []\n", "etcd is known but not available in this version; take it out"),
+        ("acl_policies: {}\n", "acl_policies is known but not available in this version; take it out"),
         ("client: [\n", "line 2, column 1: expected the node content, but found '<stream end>'"),
     ],
 )
-@pytest.mark.parametrize("command", ["list", "watch x", "register x", "serve"])
+@pytest.mark.parametrize("command", ["list", "watch x", "register x --port 1", "serve"])
 def test_a_broken_file_is_one_line_and_exit_1(line: Line, tmp_path: Path, command: str, text: str, reason: str) -> None:
     file = tmp_path / "broken.yaml"
     file.write_text(text, encoding="utf-8")
@@ -144,7 +144,7 @@ def test_a_list_of_backends_in_the_file(line: Line, tmp_path: Path) -> None:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("command", ["list", "watch x", "register x"])
+@pytest.mark.parametrize("command", ["list", "watch x", "register x --port 1"])
 def test_a_key_of_the_documents_that_cannot_be_obeyed_is_refused_by_name(
     line: Line, tmp_path: Path, command: str
 ) -> None:
@@ -252,9 +252,9 @@ def test_a_help_text_is_wrapped_to_the_reader_not_to_the_source(capsys: pytest.C
         ("health-history x --since yesterday", '--since: "yesterday" is not a duration'),
         ("health-update x --status failing", "invalid value for '--status': 'failing' is not one of"),
         ("health-update x --status maintenance", "invalid value for '--status': 'maintenance' is not one of"),
-        ("register x --health-check soon", '--health-check is "soon"; give http://'),
+        ("register x --port 1 --health-check soon", '--health-check is "soon"; give http://'),
         (
-            "register x --health-check tcp",
+            "register x --port 0 --health-check tcp",
             '--health-check is "tcp", which means the port of the service; give --port too',
         ),
         ("register x --check-interval often", '--check-interval: "often" is not a duration'),
@@ -275,6 +275,9 @@ def test_a_help_text_is_wrapped_to_the_reader_not_to_the_source(capsys: pytest.C
         ("register x --check-interval 0s", '--check-interval is "0s"; it must be above 0'),
         ("register x --check-timeout 0", '--check-timeout is "0"; it must be above 0'),
         ("register", "register needs a NAME, or DISCOVERY_SERVICE_NAME, or a --file."),
+        ("register x", 'register needs --port, since others call "x" there; --port 0 is for what is not called.'),
+        ("register x --keep", "register needs --port,"),
+        ("register x -- true", "register needs --port,"),
         ("register x --set a=b", "--set gives values for the places of a definition, and there is no --file."),
         ("register --file f --set a", '--set is "a"; write KEY=VALUE'),
         ("register --file f --port 1", "--port is not taken beside --file, which says what is registered; use --set."),

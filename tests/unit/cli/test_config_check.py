@@ -1,11 +1,15 @@
 """`config-check`: everything that is wrong, with its line, and nothing where all is well."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from homeport.cli import main
+from tests.unit.client.test_backend_sections import DNS, ETCD, KUBERNETES, ZONES
 from tests.unit.client.test_configuration import CONNECT, CONSUL, HIGH_AVAILABILITY
 from tests.unit.client.test_definitions import SAMPLE, SIDECAR
 
@@ -18,7 +22,7 @@ server:
   htp: 1
   limits:
     body_bytes: big
-sources: []
+sources: [consl://x]
 servr: {}
 health_checks:
   a: {checks: [{name: x, type: http}]}
@@ -63,7 +67,7 @@ def test_everything_wrong_is_told_with_its_line(tmp_path: Path, capsys: pytest.C
         "line 3: client.cache.ttl is false",
         "line 6: server.htp is not a setting",
         'line 8: server.limits.body_bytes is "big"',
-        "line 9: sources is known but not available in this version",
+        'line 9: sources[0]: "consl" is not a backend',
         "line 10: servr is not a setting",
         "line 12: health_checks.a.checks[0].url is missing",
         'line 13: health_checks.b.checks[0]: there is no kind of check "htpp"',
@@ -78,6 +82,9 @@ def test_everything_wrong_is_told_with_its_line(tmp_path: Path, capsys: pytest.C
     [
         ("", ""),
         (CONSUL, " (consul)"),
+        (ETCD, " (etcd)"),
+        (DNS, " (dns_discovery)"),
+        (KUBERNETES, " (kubernetes_discovery)"),
         (CONSUL + HIGH_AVAILABILITY, " (consul, high_availability)"),
         (SAMPLE, " (1 service)"),
         ("backend: homeport://h:1\nclient:\nservices: [{name: a}, {name: b}]\n", " (2 services, backend, client)"),
@@ -98,6 +105,11 @@ def test_what_is_right_is_told_in_a_line(
     [
         (CONSUL + CONNECT, "line 41: consul.connect.sidecar_proxy asks for Consul's service mesh"),
         (SAMPLE + SIDECAR, "line 32: service_definition.connect.sidecar_service asks for a sidecar proxy"),
+        (DNS + ZONES, "line 19: dns_discovery.zones asks for a DNS server for zones of one's own"),
+        (ETCD.replace("recursive: true", "recursive: false"), "line 25: etcd.discovery.recursive is false"),
+        (DNS.replace("30s", "90s"), "line 2: dns_discovery: dns:///"),
+        (ETCD + DNS, "etcd and dns_discovery each describe a backend, and nothing says which is meant"),
+        (KUBERNETES.replace("labels", "lables"), "line 22: kubernetes_discovery.lables is not a setting"),
         ("- a\n", "there must be a definition in it"),
         ("client:\n---\nserver:\n", 'it has 2 parts between lines of "---"'),
         ("server: {http: nonsense}\n", 'line 1: server.http is "nonsense"'),
@@ -175,3 +187,20 @@ def test_programs_get_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert json.loads(capsys.readouterr().out) == [expected]
     assert main(["config-check", str(path), "--format", "ndjson"]) == 1
     assert json.loads(capsys.readouterr().out) == expected
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pipe = tmp_path / "pipe.yaml"
+    os.mkfifo(pipe)
+    assert checked(capsys, pipe) == (
+        1, [f"{pipe}: it is no file but a pipe or a device; write its content into a file first"],
+    )  # fmt: skip
+
+
+def test_nesting_without_end_is_refused(tmp_path: Path) -> None:
+    """In a process of its own: libyaml would end it."""
+    path = written(tmp_path, "deep.json", "[" * 200_000 + "]" * 200_000)
+    command = [sys.executable, "-m", "homeport", "config-check", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stdout == f"{path}: it is nested too deeply, or has an alias (*) that contains itself\n"
