@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .ONESHELL:
-.PHONY: help setup demo test chaos check bench docs lock
+.PHONY: help setup demo test matrix chaos check bench docs lock
 
 BIN := .venv/bin
 # Whatever of the code there is.
@@ -43,9 +43,14 @@ demo: ## see it work: a registry, three services, a failure and its recovery
 
 test: setup ## run the tests, on real servers; one room: ROOM=unit; more for pytest: ARGS="-k watch"
 	@case "$(ROOM)" in unit*|typing*) ;; *)
-		$(BIN)/python -m tests.servers.install consul dnsmasq etcd etcdctl named || [ "$${CI:-}" != true ];;
+		$(BIN)/python -m tests.servers.install consul dnsmasq etcd etcdctl eureka named || [ "$${CI:-}" != true ];;
 	esac
 	$(BIN)/python -m pytest -n 2 $(ARGS) tests/$(ROOM)
+
+matrix: setup ## run every scenario of the contract on every backend in both modes, and print the table (docs/contract-matrix.md)
+	@$(BIN)/python -m tests.servers.install consul etcd etcdctl eureka named
+	$(BIN)/python -m tests.servers.install kube-apiserver || echo "make matrix: a stand-in takes its place, and the table says so" >&2
+	$(BIN)/python -m scripts.matrix $(ARGS)
 
 chaos: setup ## the long runs: a thousand interruptions of watches, of each kind
 	@HOMEPORT_INTERRUPTIONS=1000 $(BIN)/python -m pytest -p no:randomly $(ARGS) tests/integration/client/test_interruptions.py
@@ -60,7 +65,7 @@ check: setup ## lint, format, types, layers, and the rows of the requirements
 	if [ -n "$$failed" ]; then echo "make check: failed:$$failed" >&2; exit 1; fi
 
 bench: setup ## measure (the numbers of docs/architecture.md)
-	@$(BIN)/python -m tests.servers.install consul wrk
+	@$(BIN)/python -m tests.servers.install consul etcd etcdctl eureka named wrk
 	$(BIN)/python -m bench $(ARGS)
 
 docs: setup ## build the documentation into site/

@@ -1,4 +1,4 @@
-"""A few scenarios of the client's contract through the blocking twin, on both registries; all others on ours."""
+"""The blocking twin as a program uses it, on both registries; the scenarios of the contract run through it too."""
 
 import doctest
 import subprocess

@@ -1,12 +1,15 @@
 """The contract suite that is shipped to authors of backends, on a real Consul and on our own registry."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from homeport.testing import FaultProxy
 from homeport.testing.contract import BackendContract, Harness
-from tests.contract.client.harness import Registry, RegistryHarness
+from tests.contract.client.harness import GuardedConsulHarness, Registry, RegistryHarness
+from tests.servers.consul import ConsulServer
+from tests.servers.factory import ConsulFactory
 
 
 class TestRegistries(BackendContract):
@@ -22,3 +25,17 @@ class TestRegistries(BackendContract):
         registry = make_registry()
         with FaultProxy(registry.address) as proxy:
             yield RegistryHarness(registry, proxy)
+
+    @pytest.fixture
+    def guarded_harness(self, request: pytest.FixtureRequest, registry: Registry, tmp_path: Path) -> Iterator[Harness]:
+        """On a Consul that asks for tokens; our registry asks for none."""
+        if not isinstance(registry, ConsulServer):
+            with FaultProxy(registry.address) as proxy:
+                yield RegistryHarness(registry, proxy)
+            return
+        make: ConsulFactory = request.getfixturevalue("consul_factory")
+        consul = make(config=GuardedConsulHarness.CONFIG, start=False)
+        consul.token = GuardedConsulHarness.ROOT
+        consul.start()
+        with FaultProxy(consul.address) as proxy:
+            yield GuardedConsulHarness(consul, proxy, tmp_path / "token")

@@ -1,24 +1,45 @@
 """The backend in memory passes the contract suite, which shows that the suite can be passed."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
-from homeport.errors import InvalidAnswer, Unsupported
+from homeport.errors import InvalidAnswer, PermissionDenied, Unsupported
 from homeport.spi import Backend, Cursor, Observed
 from homeport.testing import Memory
-from homeport.testing.contract import GARBAGE, OUTAGE, SLOW, BackendContract, Harness
+from homeport.testing.contract import (
+    COMPACT,
+    CUT,
+    FOLLOW_LIST,
+    GARBAGE,
+    HALF_OPEN,
+    OUTAGE,
+    ROTATE,
+    SLOW,
+    WATCH,
+    BackendContract,
+    Harness,
+)
 
 
 class MemoryHarness(Harness):
     troubles: tuple[str, ...] = (OUTAGE, SLOW, GARBAGE)
     restarts = True
     wipes = True
+    cannot: Mapping[str, str] = {
+        CUT: "There are no connections.",
+        HALF_OPEN: "There are no connections.",
+        FOLLOW_LIST: "It tells the list to who asks.",
+        COMPACT: "It keeps no history to go on from: each answer is the whole set.",
+        ROTATE: "It asks for no credentials.",
+    }
 
     def __init__(self) -> None:
-        self.memory = Memory()
+        self.memory: Memory = Memory()
 
     def backend(self) -> Backend:
         return self.memory
@@ -55,10 +76,49 @@ class Unwatchable(Memory):
         yield Observed(instances=())
 
 
+class Guarded(Memory):
+    """Answers only to whoever has the newest secret in a file."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self.secret = ""
+
+    def held(self) -> str:
+        """The secret that programs send."""
+        return self.path.read_text()
+
+    async def _request(self, datacenter: str = "") -> None:
+        if self.held() != self.secret:
+            raise PermissionDenied("another secret is needed", backend=self.url)
+        await super()._request(datacenter)
+
+
+class GuardedMemoryHarness(MemoryHarness):
+    """Rotates the secret; nothing else."""
+
+    rotates = True
+
+    def __init__(self, memory: Guarded) -> None:
+        super().__init__()
+        self.cannot = {lack: reason for lack, reason in self.cannot.items() if lack != ROTATE}
+        self.memory = self._guarded = memory
+        memory.path.write_text("")
+
+    async def rotate(self) -> None:
+        self._guarded.secret = secrets.token_hex(4)
+        await asyncio.sleep(0.05)  # somebody is refused meanwhile
+        self._guarded.path.write_text(self._guarded.secret)
+
+
 class TestMemory(BackendContract):
     @pytest.fixture
     def harness(self) -> Harness:
         return MemoryHarness()
+
+    @pytest.fixture
+    def guarded_harness(self, tmp_path: Path) -> Harness:
+        return GuardedMemoryHarness(Guarded(tmp_path / "secret"))
 
 
 class TestMemoryThatCannotBeWatched(BackendContract):
@@ -66,4 +126,5 @@ class TestMemoryThatCannotBeWatched(BackendContract):
     def harness(self) -> Harness:
         harness = MemoryHarness()
         harness.memory = Unwatchable()
+        harness.cannot = {**harness.cannot, WATCH: "As DNS."}
         return harness

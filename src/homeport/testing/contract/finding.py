@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from homeport.client.watch import Watch
 from homeport.errors import NoInstances
 from homeport.model import Instance, Snapshot, diff
-from homeport.spi import Discoverer, Observed
+from homeport.spi import Discoverer, ServiceLister
 
+from .capabilities import FOLLOW_LIST, LIST, METADATA, WATCH, need
 from .harness import Harness
-from .scenarios import Scenarios, can_watch, need, one
+from .scenarios import Scenarios, known, of_a_backend, one
 from .waiting import PATIENCE, ids, until
+
+T = TypeVar("T")
 
 _TURNS = 150
 
@@ -33,21 +36,21 @@ class FindingContract(Scenarios):
             with pytest.raises(NoInstances):
                 watch.pick()
             await harness.write(one(name, 1))
-            await until(watch, lambda snapshot: ids(snapshot) == [f"{name}-1"])
+            await until(watch, lambda snapshot: ids(snapshot) == known(harness, name, 1))
             assert watch.pick().port == 2
-            await harness.write(one(name, 2, tags=("x",)))
-            await until(watch, lambda snapshot: ids(snapshot) == [f"{name}-1", f"{name}-2"])
+            await harness.write(harness.marked(one(name, 2), 1))
+            await until(watch, lambda snapshot: ids(snapshot) == known(harness, name, 1, 2))
             await harness.remove(one(name, 1))
-            await until(watch, lambda snapshot: ids(snapshot) == [f"{name}-2"])
-            await harness.write(one(name, 2, tags=("y",), version="3"))
-            changed = await until(watch, lambda snapshot: snapshot[0].tags == ("y",))
-            assert changed[0].version == "3"
+            await until(watch, lambda snapshot: ids(snapshot) == known(harness, name, 2))
+            await harness.write(harness.marked(one(name, 2), 3))
+            await until(watch, lambda snapshot: harness.mark_of(snapshot[0]) == 3)
             await harness.remove(one(name, 2))
             gone = await until(watch, lambda snapshot: not snapshot.instances)
             assert not gone.stale
 
     async def test_what_was_asked_for_is_filtered(self, harness: Harness, name: str) -> None:
         """Tags, version, environment and metadata travel with an instance, so that they can be asked for."""
+        await need(harness, METADATA, name)
         await harness.write(one(name, 1, tags=("eu", "blue"), version="1.9.0", environment="live", meta={"team": "x"}))
         await harness.write(one(name, 2, tags=("us", "blue"), version="2.0.0", environment="test", meta={"team": "y"}))
         async with harness.discovery() as discovery:
@@ -66,6 +69,7 @@ class FindingContract(Scenarios):
 
     async def test_services_are_listed(self, harness: Harness, name: str) -> None:
         """A service is on the list while it has instances; counts are right where they are given."""
+        await need(harness, LIST, name)
         await harness.write(one(name, 1, tags=("b", "a")))
         await harness.write(one(name, 2, tags=("c",)))
         async with harness.discovery() as discovery:
@@ -76,6 +80,21 @@ class FindingContract(Scenarios):
             await harness.remove(one(name, 1))
             await harness.remove(one(name, 2))
             assert name not in {row.name for row in await discovery.services()}
+
+    @of_a_backend
+    async def test_services_that_come_and_go_are_told(self, harness: Harness, name: str) -> None:
+        """The list of services is told at once, and again when it changes."""
+        await need(harness, FOLLOW_LIST, name)
+        async with aclosing(harness.backend()) as backend:
+            assert isinstance(backend, ServiceLister)
+            async with aclosing(backend.watch_services()) as stream:
+                assert name not in (await _next(stream)).names
+                await harness.write(one(name, 1))
+                while name not in (await _next(stream)).names:
+                    pass
+                await harness.remove(one(name, 1))
+                while name in (await _next(stream)).names:
+                    pass
 
     async def test_every_final_state_is_seen_also_by_slow_readers(self, harness: Harness, name: str) -> None:
         """A random writer over several services: each reader ends at the truth, and its differences add up to it."""
@@ -91,17 +110,21 @@ class FindingContract(Scenarios):
                     await asyncio.sleep(0.02 * position)
 
             readers = [asyncio.create_task(read(position)) for position in range(len(names))]
-            truth: dict[str, dict[int, str]] = {service: {} for service in names}
+            truth: dict[str, dict[int, int]] = {service: {} for service in names}
             for turn in range(_TURNS):
                 service, number = chance.choice(names), chance.randrange(5)
                 if chance.random() < 0.35 and number in truth[service]:
                     del truth[service][number]
                     await harness.remove(one(service, number))
                 else:
-                    truth[service][number] = str(turn)
-                    await harness.write(one(service, number, tags=(str(turn),)))
+                    truth[service][number] = turn
+                    await harness.write(harness.marked(one(service, number), turn))
+            final = {
+                service: {harness.id_of(one(service, number)): mark for number, mark in truth[service].items()}
+                for service in names
+            }
             for service, watch in zip(names, watches, strict=True):
-                await until(watch, _is({f"{service}-{number}": (tag,) for number, tag in truth[service].items()}))
+                await until(watch, _is(final[service], harness))
             for service in names:
                 await _caught_up(seen[service], watches[names.index(service)])
             for watch in watches:
@@ -110,44 +133,47 @@ class FindingContract(Scenarios):
         for service in names:
             revisions = [snapshot.revision for snapshot in seen[service]]
             assert revisions == sorted(set(revisions))
-            assert {key: found.tags for key, found in _sum_of_differences(seen[service]).items()} == {
-                f"{service}-{number}": (tag,) for number, tag in truth[service].items()
-            }
+            summed = _sum_of_differences(seen[service])
+            assert {key: harness.mark_of(found) for key, found in summed.items()} == final[service]
 
+    @of_a_backend
     async def test_a_watch_goes_on_from_where_it_stood(self, harness: Harness, name: str) -> None:
         """With ``after``, what changed since is observed, and it is no reset."""
+        await need(harness, WATCH, name)
         await harness.write(one(name, 1))
         async with aclosing(harness.backend()) as backend:
             assert isinstance(backend, Discoverer)
-            need(await can_watch(backend, name), "watch: the system has no way to")
             async with aclosing(backend.watch(name)) as stream:
                 first = await _next(stream)
-            assert [found.id for found in first.instances] == [f"{name}-1"]
+            assert [found.id for found in first.instances] == known(harness, name, 1)
             assert not first.reset
             await harness.write(one(name, 2))
             async with aclosing(backend.watch(name, after=first.cursor)) as stream:
                 second = await _next(stream)
                 while len(second.instances) < 2:  # a set that did not change may be confirmed first
                     second = await _next(stream)
-            assert sorted(found.id for found in second.instances) == [f"{name}-1", f"{name}-2"]
+            assert sorted(found.id for found in second.instances) == known(harness, name, 1, 2)
             assert not second.reset
             if second.cursor.position and second.cursor.store == first.cursor.store:
                 assert second.cursor.position >= first.cursor.position
 
-    async def test_it_says_who_it_is(self, harness: Harness) -> None:
-        """``ping`` reaches the system and tells facts; the URL has a scheme and survives closing twice."""
+    @of_a_backend
+    async def test_it_says_who_it_is(self, harness: Harness, record_property: Callable[[str, object], None]) -> None:
+        """``ping`` reaches the system and tells facts, which reports of the test run show; the URL has a scheme."""
         backend = harness.backend()
         async with aclosing(backend):
-            assert dict(await backend.ping())
+            facts = dict(await backend.ping())
+            assert facts
+            record_property("facts", facts)
             assert "://" in backend.url
         await backend.aclose()
 
 
-def _is(final: dict[str, tuple[str, ...]]) -> Any:
-    return lambda snapshot: {found.id: found.tags for found in snapshot} == final
+def _is(final: dict[str, int], harness: Harness) -> Callable[[Snapshot], bool]:
+    return lambda snapshot: {found.id: harness.mark_of(found) for found in snapshot} == final
 
 
-async def _next(stream: AsyncGenerator[Observed, None]) -> Observed:
+async def _next(stream: AsyncGenerator[T, None]) -> T:
     async with asyncio.timeout(PATIENCE):
         return await anext(stream)
 

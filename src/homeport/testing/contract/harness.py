@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from typing import Literal, TypeAlias
+
+import msgspec
 
 from homeport.client.discovery import Discovery
 from homeport.client.settings import CacheSettings, ClientSettings
-from homeport.model import Service
+from homeport.model import Instance, Service
 from homeport.spi import Backend, Discoverer, Registrar
+
+from .blocking import in_shape_of_asynchronous
+
+Mode: TypeAlias = Literal["async", "blocking"]
+ASYNC: Mode = "async"
+BLOCKING: Mode = "blocking"
 
 OUTAGE = "outage"
 CUT = "cut"
@@ -33,17 +42,29 @@ class Harness(ABC):
     ``troubles`` are the names of what `trouble` can cause: `OUTAGE` (nobody answers), `CUT` (connections end),
     `HALF_OPEN` (nothing is answered any more), `SLOW` (answers come later, but in time), and any number that begin with
     `GARBAGE` (answers that cannot be right). `HALF_OPEN` wants backends with time-outs of a few seconds.
+    ``restarts``, ``wipes``, ``compacts`` and ``rotates`` say that there is the method of that name.
 
+    ``cannot`` declares what the system has no way to do: a capability (see `homeport.testing.contract.capabilities`),
+    or one scenario by the name of its method, with the reason as a sentence. What is declared is shown as such; the
+    suite sees to it that the client refuses it in words that name who can.
+
+    ``system`` is what the harness runs on, with its version, for reports; what ``ping`` tells when it is empty.
     ``ttl`` is the shortest lease that the system knows, in seconds. ``writes_in_trouble`` says whether `write` and
-    `remove` work while there is trouble, since only the way of the backends is troubled.
+    `remove` work while there is trouble, since only the way of the backends is troubled. ``mode`` is set by the suite:
+    whether `discovery` gives the asynchronous API, or the blocking one in its shape.
     """
 
     troubles: tuple[str, ...] = ()
     restarts = False
     wipes = False
+    compacts = False
+    rotates = False
+    cannot: Mapping[str, str] = {}
+    system = ""
     writes_in_trouble = False
     ttl = 1.0
     settings: ClientSettings = EAGER
+    mode: Mode = ASYNC
 
     @abstractmethod
     def backend(self) -> Backend:
@@ -71,6 +92,19 @@ class Harness(ABC):
             assert isinstance(backend, Discoverer)
             return sorted(one.id for one in (await backend.fetch(service)).instances)
 
+    def id_of(self, service: Service) -> str:
+        """The id under which others see what was written; a system that knows no ids has one of its own making."""
+        return service.id
+
+    def marked(self, service: Service, mark: int) -> Service:
+        """The service with content that differs from that of every other mark: its tags and its version."""
+        return msgspec.structs.replace(service, tags=(str(mark),), version=str(mark))
+
+    def mark_of(self, instance: Instance) -> int:
+        """The mark that an instance was written with."""
+        assert instance.tags == (instance.version,)
+        return int(instance.version)
+
     def trouble(self, kind: str) -> AbstractAsyncContextManager[None]:
         """A block in which there is that trouble; `CUT` is over as soon as it began."""
         raise NotImplementedError(f"this harness names the trouble {kind!r} and does not cause it")
@@ -83,11 +117,24 @@ class Harness(ABC):
         """Let the system lose all its data, as after a new installation in the same place."""
         raise NotImplementedError("this harness says that it wipes, and does not")
 
+    async def compact(self) -> None:
+        """Let the system forget its history, so that nobody can go on from a position before this moment."""
+        raise NotImplementedError("this harness says that it compacts, and does not")
+
+    async def rotate(self) -> None:
+        """Put a new credential where the backends read theirs, and make the old one worthless."""
+        raise NotImplementedError("this harness says that it rotates, and does not")
+
     @asynccontextmanager
     async def discovery(self, settings: ClientSettings | None = None) -> AsyncIterator[Discovery]:
-        """A `Discovery` over a new backend, both closed with the block."""
+        """A `Discovery` over a new backend, both closed with the block; in the shape of one if it is a blocking one."""
+        settings = settings or self.settings
+        if self.mode == BLOCKING:
+            async with in_shape_of_asynchronous(self.backend(), settings=settings) as discovery:
+                yield discovery
+            return
         async with (
             aclosing(self.backend()) as backend,
-            Discovery(backend, settings=settings or self.settings, handle_signals=False, environ={}) as discovery,
+            Discovery(backend, settings=settings, handle_signals=False, environ={}) as discovery,
         ):
             yield discovery

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from contextlib import aclosing, suppress
+from contextlib import AsyncExitStack, aclosing, suppress
 from pathlib import Path
 
 from homeport.errors import Unsupported
 from homeport.spi import Discoverer, Registrar
 
-from .harness import Harness
-from .scenarios import Scenarios, one
-from .waiting import PATIENCE
+from .capabilities import need
+from .harness import OUTAGE, Harness
+from .scenarios import Scenarios, of_a_backend, one
+from .waiting import PATIENCE, stale, until
 
 _DESCRIPTORS = Path("/proc/self/fd")
 
@@ -27,6 +28,20 @@ class LeakContract(Scenarios):
         await _use(harness, name)
         await before.returns()
 
+    async def test_an_end_amid_an_outage_leaves_nothing_behind(self, harness: Harness, name: str) -> None:
+        """What is closed while nobody answers is closed all the same."""
+        await need(harness, OUTAGE, name)
+        await _use(harness, f"{name}-before")
+        before = Left()
+        async with AsyncExitStack() as trouble, harness.discovery() as discovery:  # the trouble ends last
+            watch = await discovery.watch(name)
+            if isinstance(discovery.backend, Registrar):
+                _ = await discovery.register(name, port=2, ttl=harness.ttl)
+            await trouble.enter_async_context(harness.trouble(OUTAGE))
+            await until(watch, stale)
+        await before.returns()
+
+    @of_a_backend
     async def test_cancellation_is_honoured(self, harness: Harness, name: str) -> None:
         """A request that is cancelled ends as cancelled, and leaves nothing behind."""
         await _use(harness, f"{name}-before")
@@ -90,7 +105,8 @@ async def _use(harness: Harness, name: str) -> None:
     async with harness.discovery() as discovery, discovery.watch(name), discovery.watch(f"{name}-other"):
         await discovery.discover(name)
         await discovery.discover(name, use_cache=False)
-        await discovery.services()
+        with suppress(Unsupported):
+            await discovery.services()
         if isinstance(discovery.backend, Registrar):
             async with discovery.register(name, port=2):
                 await discovery.resolve(name)
