@@ -10,6 +10,7 @@ NAMES = (
     "reads",
     "writes",
     "watchers",
+    "propagation",
     "client",
     "blocking",
     "http_clients",
@@ -19,6 +20,8 @@ NAMES = (
     "checks",
     "heartbeats",
     "commands",
+    "sources",
+    "kubernetes",
 )
 
 

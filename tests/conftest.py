@@ -2,6 +2,7 @@
 
 - `consul`, `etcd`, `homeport`: shared by all tests of a worker. Use names that no other test uses; leave them running.
 - `consul_factory`, `etcd_factory`, `homeport_factory`: servers of the test's own, to stop, kill, wipe and configure.
+- `kubernetes` and `kubernetes_factory` are told of in `tests/plugins/kubernetes.py`.
 """
 
 import os
@@ -20,6 +21,9 @@ from tests.servers.requirement import require_server
 
 pytest_plugins = [
     "pytester",
+    "tests.plugins.contract_matrix",
+    "tests.plugins.eureka",
+    "tests.plugins.kubernetes",
     "tests.plugins.leftover_processes",
     "tests.plugins.room_minutes",
     "tests.plugins.server_logs",

@@ -161,8 +161,8 @@ class ConsulServer:
         try:
             if not self.request("GET", "/v1/status/leader"):
                 return False
-            # Where ACLs deny by default this list is empty for us: a leader is then all that can be seen.
-            if self._config.get("acl", {}).get("default_policy") == "deny":
+            # Where ACLs deny by default this list is empty without a token: a leader is then all that can be seen.
+            if self._config.get("acl", {}).get("default_policy") == "deny" and not self.token:
                 return True
             checks = self.request("GET", f"/v1/health/node/{self.node}")
         except (urllib.error.URLError, OSError, TimeoutError):

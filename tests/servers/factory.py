@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from tests.servers.consul import ConsulServer
 from tests.servers.etcd import Certificates, EtcdServer, form_cluster
+from tests.servers.eureka import EurekaServer, form_peers
 from tests.servers.homeport import HomeportServer
 
 
@@ -15,7 +16,7 @@ class ServerFactory:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._made: list[ConsulServer | HomeportServer | EtcdServer] = []
+        self._made: list[ConsulServer | HomeportServer | EtcdServer | EurekaServer] = []
 
     def __enter__(self) -> Self:
         return self
@@ -85,6 +86,49 @@ class EtcdFactory(ServerFactory):
         members = [self(start=False) for _ in range(size)]
         form_cluster(members)
         return members
+
+
+class EurekaFactory(ServerFactory):
+    """`eureka_factory(...)`: a Eureka of the test's own, started unless `start=False`; `peers(2)`: replicating ones."""
+
+    def __init__(self, binary: Path, folder: Path) -> None:
+        super().__init__(folder)
+        self._binary = binary
+
+    def __call__(
+        self,
+        *,
+        start: bool = True,
+        self_preservation: bool = False,
+        delta: bool = True,
+        user: str = "",
+        password: str = "",
+        certificates: Certificates | None = None,
+        client_certificates: bool = False,
+        settings: Mapping[str, str] | None = None,
+    ) -> EurekaServer:
+        """Make one; the parameters are those of `EurekaServer`."""
+        server = EurekaServer(
+            self._binary,
+            self._next_folder(),
+            self_preservation=self_preservation,
+            delta=delta,
+            user=user,
+            password=password,
+            certificates=certificates,
+            client_certificates=client_certificates,
+            settings=settings,
+        )
+        self._made.append(server)
+        if start:
+            server.start()
+        return server
+
+    def peers(self, count: int) -> list[EurekaServer]:
+        """Make so many servers that replicate to each other, and start them."""
+        servers = [self(start=False) for _ in range(count)]
+        form_peers(servers)
+        return servers
 
 
 class HomeportFactory(ServerFactory):

@@ -24,6 +24,11 @@ from tests.servers.bind import BindServer
 from tests.servers.consul import ConsulServer
 from tests.servers.dnsmasq import DnsmasqServer
 from tests.servers.etcd import EtcdServer
+from tests.servers.eureka import EurekaServer
+from tests.servers.eureka_build import BuildFailedError, application_version, build_eureka
+from tests.servers.kubernetes.build import VERSION as KUBERNETES_VERSION
+from tests.servers.kubernetes.build import build_kube_apiserver
+from tests.servers.kubernetes.real import KubernetesServer
 from tests.servers.process import ServerFailedError
 
 RUN_TIMEOUT = 30.0
@@ -35,19 +40,24 @@ class NotInstalledError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """A program of a Debian package; `suite` None stands for the machine's own release."""
+    """A program of a Debian package; `suite` None stands for the machine's own release.
+
+    One that is built instead has `build`: given the folder to make it in and another for what is not kept, it returns
+    the program.
+    """
 
     name: str
     version: str
-    suite: str | None
-    path: str
     verify: Callable[[Path, Path], None]
+    suite: str | None = None
+    path: str = ""
     package: str = ""  # where it has another name
+    build: Callable[[Path, Path], Path] | None = None
 
     @property
     def variable(self) -> str:
         """The environment variable that names a program of one's own."""
-        return f"HOMEPORT_TEST_{self.name.upper()}"
+        return f"HOMEPORT_TEST_{self.name.upper().replace('-', '_')}"
 
     @property
     def install_line(self) -> str:
@@ -127,6 +137,31 @@ def verify_named(binary: Path, folder: Path) -> None:
         server.close()
 
 
+def verify_eureka(binary: Path, folder: Path) -> None:
+    """Eureka starts, keeps what is registered and stops."""
+    server = EurekaServer(binary, folder)
+    try:
+        server.start()
+        server.register("verify", "verify-1")
+        if list(server.apps()) != ["VERIFY"]:
+            raise NotInstalledError(f"the Eureka of {binary} does not keep what is registered")
+    except ServerFailedError as error:
+        raise NotInstalledError(str(error)) from None
+    finally:
+        server.close()
+
+
+def verify_kube_apiserver(binary: Path, folder: Path) -> None:
+    """The API server starts on the etcd beside it, and stops."""
+    server = KubernetesServer(binary, binary.parent / "etcd", folder)
+    try:
+        server.start()
+    except ServerFailedError as error:
+        raise NotInstalledError(str(error)) from None
+    finally:
+        server.close()
+
+
 PROGRAMS: Mapping[str, Program] = {
     program.name: program
     for program in (
@@ -151,6 +186,13 @@ PROGRAMS: Mapping[str, Program] = {
             package="dnsmasq-base",
         ),
         Program(name="named", version="9", suite=None, path="usr/sbin/named", verify=verify_named, package="bind9"),
+        Program(name="eureka", version=application_version(), verify=verify_eureka, build=build_eureka),
+        Program(
+            name="kube-apiserver",
+            version=KUBERNETES_VERSION,
+            verify=verify_kube_apiserver,
+            build=build_kube_apiserver,
+        ),
     )
 }
 
@@ -235,13 +277,18 @@ def install(name: str, environ: Mapping[str, str]) -> Path:
             work = Path(folder)
             root = work / "root"
             try:
-                apt = PrivateApt(work / "apt", suite=program.suite)
-                apt.update()
-                apt.unpack(apt.fetch(program.package or name, with_dependencies=program.suite is None), root)
-            except AptUnavailableError as error:
+                if program.build is not None:
+                    root.mkdir()
+                    launcher = program.build(root, work)
+                else:
+                    apt = PrivateApt(work / "apt", suite=program.suite)
+                    apt.update()
+                    apt.unpack(apt.fetch(program.package or name, with_dependencies=program.suite is None), root)
+                    launcher = write_launcher(root, program)
+            except (AptUnavailableError, BuildFailedError, ServerFailedError) as error:
                 advice = f"Install {name} yourself and set {program.variable} to its program."
                 raise NotInstalledError(f"{name} cannot be installed: {error}. {advice}") from None
-            program.verify(write_launcher(root, program), work / "verify")
+            program.verify(launcher, work / "verify")
             final = path.parent.parent
             shutil.rmtree(final, ignore_errors=True)
             root.rename(final)

@@ -17,7 +17,7 @@ START_TIMEOUT = 40.0
 STOP_TIMEOUT = 15.0
 POLL_INTERVAL = 0.02
 # A developer's own settings must not decide the outcome of a test.
-FOREIGN_PREFIXES = ("CONSUL_", "DISCOVERY_", "DNS_", "ETCD_", "HOMEPORT_", "K8S_")
+FOREIGN_PREFIXES = ("CONSUL_", "DISCOVERY_", "DNS_", "ETCD_", "EUREKA_", "HOMEPORT_", "K8S_", "SPRING_")
 
 guardian = Guardian()
 _started: WeakSet["ServerProcess"] = WeakSet()

@@ -215,6 +215,7 @@ if child == 0:
     os._exit(0)
 _, status = os.waitpid(child, 0)
 assert status == 0, status
+watch.close()  # before the backend, without which it would be stale
 discovery.loop_thread.run(opened.aclose)
 discovery.close()
 say("done")

@@ -127,6 +127,10 @@ async def test_checks_are_run_and_remembered_as_everywhere(url: str) -> None:
 
 
 async def test_who_waits_for_the_start_may_be_cancelled(url: str) -> None:
+    async with contextlib.aclosing(
+        open_backend(url, {})
+    ) as first:  # what is kept for the whole process is made at the first use
+        await first.ping()
     before = Left()
     backend = open_backend(url, {})
     asked = asyncio.create_task(backend.ping())
