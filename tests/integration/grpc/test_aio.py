@@ -355,11 +355,12 @@ class TestWaiting:
     async def test_waiting_ends_with_the_time_of_the_call(self) -> None:
         async with Discovery(Memory()) as discovery, discovery_channel(discovery, TARGET) as channel:
             echo = AsyncEcho(channel)
-            for call in (
-                echo.who(b"", wait_for_ready=True, timeout=0.1),
-                echo.count(b"1", wait_for_ready=True, timeout=0.1).read(),
+            # Each begins when the one before is over, since its time runs from when it is made.
+            for make in (
+                lambda: echo.who(b"", wait_for_ready=True, timeout=0.1),
+                lambda: echo.count(b"1", wait_for_ready=True, timeout=0.1).read(),
             ):
-                error = await failure(call)
+                error = await failure(make())
                 assert error.code() is StatusCode.DEADLINE_EXCEEDED
                 assert error.details() == (
                     'no instance of "echo" could be called within 0.1 s: "echo" has no instances on memory://.'
