@@ -14,7 +14,7 @@ import msgspec
 
 from homeport.errors import SettingsError
 
-from .near_miss import did_you_mean
+from .near_miss import did_you_mean, near_miss
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*\Z")
 _HOST = re.compile(r"[A-Za-z0-9._~-]+\Z|[0-9A-Fa-f:.]+(%[A-Za-z0-9._~-]+)?\Z")
@@ -32,11 +32,12 @@ class HostPort(msgspec.Struct, frozen=True):
 
 
 class UnknownParameter(SettingsError):
-    """A parameter of a URL that its backend does not have."""
+    """A parameter of a URL that its backend does not have; ``explained`` says that it resembles one that it has."""
 
-    def __init__(self, message: str, name: str) -> None:
+    def __init__(self, message: str, name: str, *, explained: bool) -> None:
         super().__init__(message)
         self.name = name
+        self.explained = explained
 
 
 class BackendURL(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +67,7 @@ class BackendURL(msgspec.Struct, frozen=True, kw_only=True):
                 raise UnknownParameter(
                     f"{self}: {name} is not a parameter of {article} {self.scheme} backend{did_you_mean(name, known)}",
                     name,
+                    explained=bool(near_miss(name, known)),
                 )
 
     def flag(self, name: str) -> bool | None:

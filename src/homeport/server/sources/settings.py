@@ -155,7 +155,7 @@ def _one_of_file(written: object, place: Place) -> SourceSettings:
 
 def unknown_setting(error: UnknownParameter) -> SettingsError:
     """The error about a parameter that no backend has, if it may be one of our settings that is misspelled."""
-    if "did you mean" in str(error):
+    if error.explained:
         return error
     return SettingsError(f"{str(error).rstrip('.')}{did_you_mean(error.name, _FIELDS)}")
 
