@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import shake_128
 from math import ceil, inf, log2
 from random import random as system_random
 from typing import TypeAlias
+from zlib import crc32
 
 from homeport.errors import SettingsError
 from homeport.model import Instance, Snapshot
@@ -29,6 +30,7 @@ moves up to 3 % more of all keys; comparing all instances (rendezvous) does neit
 _KEPT = "consistent_hash"
 _ROUNDING = 1e-9
 _SALT = 0x1CE4E5B9BF58476D
+_TIE_BITS = 8
 _PLACE_BITS = 20
 _PLACE_MASK = (1 << _PLACE_BITS) - 1
 
@@ -88,7 +90,7 @@ class ConsistentHash:
             until_count -= 1
             under_way += 1
             hashed = int(random() * 4294967296) if key is None else key_hash(key, _SALT)
-            start = bisect(points, hashed << _PLACE_BITS)
+            start = bisect(points, hashed << _TIE_BITS + _PLACE_BITS)
             first = None
             for step in range(start, start + number):
                 member = members[points[step % number] & _PLACE_MASK]
@@ -104,26 +106,53 @@ class ConsistentHash:
 
 
 class _Ring:
-    """The points of instances in order, each with the place of its instance in the lowest bits."""
+    """The points of instances in order, each with the place of its instance in the lowest bits; it never changes."""
 
-    def __init__(self, names: Iterable[_Name]) -> None:
-        self.places = {name: place for place, name in enumerate(dict.fromkeys(names))}
-        self.points = sorted(
-            point << _PLACE_BITS | place for name, place in self.places.items() for point in _points(*name)
-        )
+    places: dict[_Name, int]
+    points: Sequence[int]
+
+    def __init__(self, names: Iterable[_Name], before: _Ring | None = None) -> None:
+        """A ring of these names, and of all those of the ring ``before``, of which these are none."""
+        self.places = {} if before is None else before.places.copy()
+        more: list[int] = []
+        for name in names:
+            place = self.places.setdefault(name, len(self.places))
+            more += [point << _PLACE_BITS | place for point in _points(*name)]
+        more.sort()
+        self.points = more if before is None else _merged(before.points, more)
 
 
 def _ring(names: Sequence[_Name], loads: Loads) -> _Ring:
     """A ring that has these instances.
 
-    It may be the one of an earlier snapshot and have others too, which are passed over: ejecting somebody or taking
-    him back must not cost the sorting of a hundred points for every instance.
+    It may have those of earlier snapshots too, which are passed over: ejecting somebody or taking him back must not
+    cost anything, nor a newcomer the hashing and sorting of a hundred points for every instance.
     """
     before = loads.kept.get(_KEPT)
-    if isinstance(before, _Ring) and len(before.places) <= 2 * len(names) and before.places.keys() >= set(names):
-        return before
-    ring = loads.kept[_KEPT] = _Ring(names)
+    wanted = dict.fromkeys(names)
+    if isinstance(before, _Ring):
+        more = [name for name in wanted if name not in before.places]
+        if len(before.places) + 2 * len(more) <= 2 * len(wanted):
+            ring = _Ring(more, before) if more else before
+        else:
+            ring = _Ring(wanted)
+    else:
+        ring = _Ring(wanted)
+    loads.kept[_KEPT] = ring
     return ring
+
+
+def _merged(points: Sequence[int], more: Sequence[int]) -> list[int]:
+    """All of them in order, as both are; quick where ``more`` are few."""
+    merged: list[int] = []
+    start = 0
+    for point in more:
+        end = bisect(points, point, start)
+        merged += points[start:end]
+        merged.append(point)
+        start = end
+    merged += points[start:]
+    return merged
 
 
 def _names(instances: Sequence[Instance], weights: Sequence[int]) -> list[_Name]:
@@ -135,9 +164,15 @@ def _names(instances: Sequence[Instance], weights: Sequence[int]) -> list[_Name]
     ]
 
 
-def _points(endpoint: str, number: int) -> tuple[int, ...]:
-    """So many points of 32 bits; those for a smaller number are among those for a larger."""
-    return struct.unpack(f"<{number}I", shake_128(endpoint.encode()).digest(4 * number))
+def _points(endpoint: str, number: int) -> Iterator[int]:
+    """So many points; those for a smaller number are among those for a larger.
+
+    Each is 32 bits, and some more of its owner's: of equal points the first has the keys, and which of them that is
+    must not depend on who came first.
+    """
+    name = endpoint.encode()
+    tie = crc32(name) & ((1 << _TIE_BITS) - 1)
+    return (point << _TIE_BITS | tie for (point,) in struct.iter_unpack("<I", shake_128(name).digest(4 * number)))
 
 
 def configured(options: Options) -> ConsistentHash:

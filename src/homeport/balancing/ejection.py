@@ -80,23 +80,25 @@ class OutlierEjection:
         if not self._settings.enabled:
             return False
         if load.on_probation:
-            return self._trial_ended(load, began_at, now, succeeded=succeeded)
+            return self._trial_ended(table, load, began_at, now, succeeded=succeeded)
         changed = False
         if self._fails_in_a_row(load) and self._may_eject(table, now):
-            self._eject(load, now)
+            self._eject(table, load, now)
             changed = True
         return self._compare(table, now) or changed
 
-    def _trial_ended(self, load: Load, began_at: float, now: float, *, succeeded: bool | None) -> bool:
+    def _trial_ended(
+        self, table: LoadTable, load: Load, began_at: float, now: float, *, succeeded: bool | None
+    ) -> bool:
         if load.ejected_until is None or began_at < load.ejected_until:
             return False  # a call that began before or during the ejection says nothing new
         if succeeded is None:
             changed, load.probing = load.probing, False
             return changed
         if succeeded:
-            self._readmit(load, now)
+            self._readmit(table, load, now)
         else:
-            self._eject(load, now)
+            self._eject(table, load, now)
         return True
 
     def _fails_in_a_row(self, load: Load) -> bool:
@@ -105,11 +107,10 @@ class OutlierEjection:
 
     def _may_eject(self, table: LoadTable, now: float) -> bool:
         """Whether one more may be ejected; the instances that are registered count."""
-        members = [load for load in table.values() if load.endpoint in table.members]
-        out = sum(1 for load in members if _is_out(load, now))
-        return out + 1 <= most_left_out(len(members), self._settings.most_ejected)
+        out = sum(1 for load in table.on_probation if load.endpoint in table.members and _is_out(load, now))
+        return out + 1 <= most_left_out(len(table.members), self._settings.most_ejected)
 
-    def _eject(self, load: Load, now: float) -> None:
+    def _eject(self, table: LoadTable, load: Load, now: float) -> None:
         if not load.on_probation and load.ejected_until is not None:
             # It was in use since; how long decides whether this is the same trouble.
             in_use = now - load.ejected_until
@@ -119,14 +120,16 @@ class OutlierEjection:
         load.ejections += 1
         load.ejected_until = now + self._time(load.ejections)
         load.on_probation = True
+        table.on_probation.add(load)
         load.probing = False
         load.consecutive_failures = 0
 
     def _time(self, ejections: int) -> float:
         return min(self._settings.base_time * ejections, self._settings.longest_time)
 
-    def _readmit(self, load: Load, now: float) -> None:
+    def _readmit(self, table: LoadTable, load: Load, now: float) -> None:
         load.on_probation = False
+        table.on_probation.discard(load)
         load.probing = False
         load.ejected_until = now
         load.consecutive_failures = 0
@@ -158,7 +161,7 @@ class OutlierEjection:
             much = share <= 1 - settings.failure_share and share < mean
             stands_out = share < floor and share <= mean - _LEAST_DIFFERENCE
             if (stands_out or much) and self._may_eject(table, now):
-                self._eject(load, now)
+                self._eject(table, load, now)
                 changed = True
         return changed
 
@@ -176,7 +179,7 @@ def admitted(
     Those whose ejection is over are among them unless their one trial call is under way. If more are out than
     ``most_ejected`` allows of *these* instances, those who would come back first are called all the same.
     """
-    if not any(load.on_probation for load in table.values()):
+    if not table.on_probation:
         return tuple(instances), None
     out: list[tuple[float, Instance]] = []
     again: float | None = None

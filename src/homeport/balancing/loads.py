@@ -9,10 +9,13 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from heapq import heappop, heappush
 from itertools import count
 from typing import Protocol
 
+from homeport.instance_order import Change
 from homeport.model import Instance
 
 _LATENCY_MEMORY = 10.0
@@ -107,24 +110,11 @@ class Judge(Protocol):
         ...
 
 
-class _Retained:
-    """Instances and their loads by identity, which is quicker to find than an address.
-
-    An identity is good as long as the instance lives, so the two are kept together.
-    """
-
-    __slots__ = ("by_identity", "instances")
-
-    def __init__(self, instances: Sequence[Instance], by_identity: Mapping[int, Load]) -> None:
-        self.instances = instances
-        self.by_identity = by_identity
-
-
 class LoadTable:
     """The loads of all addresses of a service, shared by all who call it; safe to use from any thread.
 
     ``verdicts`` counts the changes of what the judge thinks of any address, ``successes`` and ``failures`` the calls of
-    all addresses together. ``members`` are the addresses that were registered when `retain` was last called.
+    all addresses together. ``on_probation`` are the loads that the judge has put there.
 
     The ordinary call takes no lock: threads that meet at one, a million times a second, would spend their time waking
     each other (a lock convoy: eight threads together did a sixth of what one did). CPython with its global lock changes
@@ -133,22 +123,24 @@ class LoadTable:
     """
 
     __slots__ = (
+        "_by_identity",
         "_due_at",
         "_judge",
         "_loads",
         "_lock",
-        "_present",
+        "_members",
         "_retained",
+        "_strangers",
         "clock",
         "failures",
-        "members",
+        "on_probation",
         "successes",
         "verdicts",
     )
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, *, judge: Judge | None = None) -> None:
         self.clock = clock
-        self.members: frozenset[str] = frozenset()
+        self.on_probation: set[Load] = set()
         self.verdicts = 0
         self.successes = 0
         self.failures = 0
@@ -156,25 +148,37 @@ class LoadTable:
         self._due_at = math.inf if judge is None else -math.inf
         self._lock = threading.Lock()
         self._loads: dict[str, Load] = {}
-        self._retained = _Retained((), {})
-        self._present: frozenset[Load] = frozenset()
+        # An identity is good as long as the instance lives, so it is here no longer than the instance is retained.
+        self._retained: Sequence[Instance] = ()
+        self._by_identity: dict[int, Load] = {}
+        self._members: dict[str, int] = {}  # how many instances have the address
+        self._strangers: list[tuple[float, str]] = []  # a heap of addresses that may be unused since a time
 
     def of(self, endpoint: str) -> Load:
         """The load of ``host:port``, made when there is none yet."""
         load = self._loads.get(endpoint)
         if load is None:
             with self._lock:
-                load = self._loads.setdefault(endpoint, Load(endpoint, self.clock()))
+                load = self._made(endpoint, self.clock())
+                heappush(self._strangers, (load.used_at, endpoint))
         return load
 
     def of_instance(self, instance: Instance) -> Load:
         """The load of the address of ``instance``, found at once for those of the last `retain`."""
-        return self._retained.by_identity.get(id(instance)) or self.of(instance.endpoint)
+        return self._by_identity.get(id(instance)) or self.of(instance.endpoint)
+
+    @property
+    def members(self) -> AbstractSet[str]:
+        """The addresses that are registered, as `retain` was last told; a view, which changes with them."""
+        return self._members.keys()
 
     @property
     def by_identity(self) -> Mapping[int, Load]:
-        """The loads of the instances of the last `retain`, by ``id(instance)``; good as long as these live."""
-        return self._retained.by_identity
+        """The loads of the instances that are registered, by ``id(instance)``; a view, which changes with them.
+
+        Whoever holds an instance finds its load in it, or nothing.
+        """
+        return self._by_identity
 
     def begin(self, load: Load) -> float:
         """Count a call that begins; returns when it began, for `end`."""
@@ -235,32 +239,60 @@ class LoadTable:
             self.verdicts += 1
         self._due_at = judge.due_at
 
-    def retain(self, instances: Sequence[Instance], *, unused_for: float) -> None:
+    def retain(self, instances: Sequence[Instance], *, unused_for: float, change: Change | None = None) -> None:
         """These are registered now: forget the addresses of others that were not used for so many seconds.
 
-        An instance that is the same object as last time costs next to nothing.
+        With the change that led to them, this costs what changed; else a look at each instance that is not the same
+        object as last time.
         """
         now = self.clock()
-        before = now - unused_for
-        known = self._retained.by_identity
-        by_identity = dict(zip(map(id, instances), instances, strict=True))
-        loads = {key: known[key] for key in by_identity.keys() & known.keys()}
-        for key in by_identity.keys() - known.keys():
-            loads[key] = self.of(by_identity[key].endpoint)
-        present = frozenset(loads.values())
         with self._lock:
-            if present != self._present:
-                self.members = frozenset([load.endpoint for load in present])
-                self._present = present
-            if len(self._loads) > len(present):
-                gone = [
-                    endpoint
-                    for endpoint, load in self._loads.items()
-                    if load not in present and not load.in_flight and load.used_at <= before
-                ]
-                for endpoint in gone:
-                    del self._loads[endpoint]
-            self._retained = _Retained(instances, loads)
+            if change is not None and change.before is self._retained:
+                self._exchange(change.removed, change.added, now)
+            elif instances is not self._retained:
+                before = {id(one): one for one in self._retained}
+                after = {id(one): one for one in instances}
+                gone, come = before.keys() - after.keys(), after.keys() - before.keys()
+                self._exchange(map(before.__getitem__, gone), map(after.__getitem__, come), now)
+            self._retained = instances
+            self._forget(now - unused_for)
+
+    def _exchange(self, removed: Iterable[Instance], added: Iterable[Instance], now: float) -> None:
+        """Take over who is registered; under the lock."""
+        for one in added:
+            load = self._made(one.endpoint, now)
+            self._by_identity[id(one)] = load
+            self._members[load.endpoint] = self._members.get(load.endpoint, 0) + 1
+        for one in removed:
+            load = self._by_identity.pop(id(one))
+            left = self._members.pop(load.endpoint) - 1
+            if left:
+                self._members[load.endpoint] = left
+            else:
+                heappush(self._strangers, (load.used_at, load.endpoint))
+
+    def _made(self, endpoint: str, now: float) -> Load:
+        """The load of an address, made when there is none yet; under the lock."""
+        load = self._loads.get(endpoint)
+        if load is None:
+            load = self._loads[endpoint] = Load(endpoint, now)
+        return load
+
+    def _forget(self, before: float) -> None:
+        """Forget the addresses that are not registered and were not used since; under the lock."""
+        strangers, busy = self._strangers, []
+        while strangers and strangers[0][0] <= before:
+            _, endpoint = heappop(strangers)
+            load = self._loads.get(endpoint)
+            if load is None or endpoint in self._members:
+                continue
+            if load.in_flight or load.used_at > before:
+                busy.append((load.used_at, endpoint))
+            else:
+                del self._loads[endpoint]
+                self.on_probation.discard(load)
+        for one in busy:
+            heappush(strangers, one)
 
     def values(self) -> list[Load]:
         """All loads, as they are now."""

@@ -214,7 +214,8 @@ class Chain:
         if belief is self._belief:
             return
         self._belief = belief
-        self.traffic.table.retain(belief.instances, unused_for=self._settings.idle_timeout)
+        idle_timeout = self._settings.idle_timeout
+        self.traffic.table.retain(belief.instances, unused_for=idle_timeout, change=belief.change)
         for listener in tuple(self._listeners):
             listener.believe(belief)
         for answered in self._waiting:

@@ -12,10 +12,9 @@ from collections.abc import Iterable
 
 import msgspec
 
+from homeport.instance_order import Change, InstanceOrder
 from homeport.model import Instance
 from homeport.spi import Cursor, Observed
-
-from .instance_order import InstanceOrder, in_order
 
 RESET = "reset"
 
@@ -23,7 +22,9 @@ RESET = "reset"
 class Belief(msgspec.Struct, frozen=True, kw_only=True):
     """The instances of a service, healthy or not, ordered by id; stale as in `homeport.Snapshot`.
 
-    ``backend`` is the URL of the backend that named them.
+    ``backend`` is the URL of the backend that named them. ``change`` is what led to these instances from those of an
+    earlier belief, where that is known: it is no part of what is believed, but saves who followed it so far to look
+    at each of them.
     """
 
     instances: tuple[Instance, ...] = ()
@@ -31,6 +32,7 @@ class Belief(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     protected: bool = False
     backend: str = ""
+    change: Change | None = None
 
 
 class Ledger:
@@ -59,7 +61,7 @@ class Ledger:
             self._missing = shown
             self.grace_ends_at = now + self._reset_grace
         self.cursor = observed.cursor
-        self._confirmed = self._order.of(observed.instances)
+        self._confirmed = observed.instances
         self._protected = observed.protected
         return self._conclude(now=now, wall=wall)
 
@@ -94,20 +96,28 @@ class Ledger:
             self._missing = () if over else _still_missing(self._missing, self._confirmed)
         if not self._missing:
             self.grace_ends_at = None
-            return self._believe(Belief(instances=self._confirmed, protected=self._protected, backend=self._backend))
+            return self._believe_in(self._confirmed)
         since = self.belief.stale_since if self.belief is not None else None
-        return self._believe(
-            Belief(
-                instances=in_order((*self._confirmed, *self._missing)),
-                stale_since=wall if since is None else since,
-                reason=RESET,
-                protected=self._protected,
-                backend=self._backend,
-            )
+        return self._believe_in(
+            (*self._confirmed, *self._missing), stale_since=wall if since is None else since, reason=RESET
         )
 
+    def _believe_in(
+        self, instances: tuple[Instance, ...], *, stale_since: float | None = None, reason: str = ""
+    ) -> bool:
+        belief = Belief(
+            instances=self._order.of(instances),
+            stale_since=stale_since,
+            reason=reason,
+            protected=self._protected,
+            backend=self._backend,
+            change=self._order.change,
+        )
+        return self._believe(belief)
+
     def _believe(self, belief: Belief) -> bool:
-        if belief == self.belief:
+        known = self.belief
+        if known is not None and msgspec.structs.replace(belief, change=known.change) == known:
             return False
         self.belief = belief
         return True

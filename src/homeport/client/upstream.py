@@ -17,6 +17,7 @@ from .ledger import Belief, Ledger, continued
 from .origin import Origin
 from .polling import fresh_until, next_poll
 from .reports import Reports
+from .selection import Selection
 from .settings import ClientSettings
 from .tasks import Tasks
 
@@ -59,6 +60,7 @@ class Upstream:
         self._random = random
         self._reports = reports
         self._on_change = on_change
+        self._healthy = Selection(lambda instance: instance.healthy)
         self._ledger = Ledger(reset_grace=settings.reset_grace, backend=origin.url)
         self._backoff = Backoff(
             first=settings.first_retry_interval, longest=settings.longest_retry_interval, random=random
@@ -313,7 +315,7 @@ class Upstream:
         elif belief.stale_since is None and was_stale:
             _log.info("the instances of a service are confirmed again", extra=fields)
         if self._reports.observed:
-            healthy = sum(1 for one in belief.instances if one.healthy)
+            healthy = len(self._healthy.of(belief))
             self._reports.believed(
                 self.service, healthy=healthy, stale_since=belief.stale_since, backend=self._origin.url
             )

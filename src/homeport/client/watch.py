@@ -25,6 +25,7 @@ from .resilience.performing import perform
 from .resilience.traffic import Traffic
 from .subject import Source, Subject
 from .tasks import Tasks
+from .view import View
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ class Watch:
     ) -> None:
         self.query = query
         self.used = True
+        self._view = View(query)
         self._source = source
         self._balancer = balancer
         self._tasks = tasks
@@ -354,7 +356,7 @@ class Watch:
         """Take in a new belief of the upstream."""
         if self._closed:
             return
-        snapshot = snapshot_of(self.query, belief)
+        snapshot = self._view.of(belief)
         self._known = len(belief.instances)
         previous = self._snapshot
         if previous is not None and _same(previous, snapshot):
@@ -396,23 +398,6 @@ class Watch:
             f'the watch of "{self.query.service}" has not begun: '
             "write `async with discovery.watch(…) as watch`, or await it first"
         )
-
-
-def snapshot_of(query: Query, belief: Belief) -> Snapshot:
-    """What a belief answers to a query. Under mass-failure protection, failing instances answer too."""
-    matching = belief.instances
-    if query.narrows:
-        matching = tuple([instance for instance in matching if query.selects(instance)])
-    wants_all = belief.protected or not query.healthy
-    return Snapshot(
-        service=query.service,
-        instances=matching if wants_all else tuple([one for one in matching if one.status == "passing"]),
-        registered=len(matching),
-        backend=belief.backend,
-        stale_since=belief.stale_since,
-        reason=belief.reason,
-        protected=belief.protected,
-    )
 
 
 def _same(one: Snapshot, other: Snapshot) -> bool:

@@ -185,6 +185,14 @@ def test_dual_stack_is_one_instance_of_the_family_that_the_service_prefers() -> 
     assert by_id(preferring, "api")["a"].address == "fd00::1"
 
 
+def test_a_slice_that_comes_back_with_another_family_gives_way() -> None:
+    first, second = [endpoint("10.1.0.1", pod="a")], [endpoint("10.1.0.2", pod="a")]
+    made = mirror(endpoint_slice("s1", "api", first), endpoint_slice("s2", "api", second))
+    assert only(made, "api").address == "10.1.0.1"
+    made.put(endpoint_slice("s1", "api", first, family="IPv6"))
+    assert only(made, "api").address == "10.1.0.2"
+
+
 def test_an_endpoint_in_two_slices_is_one_instance_the_better_one() -> None:
     old = endpoint_slice("s1", "api", [endpoint("10.1.0.1", pod="a", ready=False)])
     new = endpoint_slice("s2", "api", [endpoint("10.1.0.1", pod="a"), endpoint("10.1.0.2", pod="b")])
@@ -321,6 +329,35 @@ def test_a_change_maps_only_the_slice_that_it_concerns(monkeypatch: pytest.Monke
     assert mapped == ["s007", "s007"]
 
 
+def test_a_change_of_a_pod_that_is_an_instance_itself_maps_only_that_pod(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = mirror(*(pod(f"p{number:02}", labels={NAME: "api"}, address=f"10.1.0.{number}") for number in range(50)))
+    before = made.instances("api")
+    mapped: list[str] = []
+    real = mapping.pod_instance
+
+    def counted(name: str, found: PodFacts, *rest: Any, **more: Any) -> Instance:
+        mapped.append(found.key[1])
+        return real(name, found, *rest, **more)
+
+    monkeypatch.setattr(mapping, "pod_instance", counted)
+    assert made.put(pod("p07", labels={NAME: "api"}, address="10.1.0.7", ready=False)) == {"api"}
+    after = made.instances("api")
+    assert mapped == ["p07"]
+    assert [new.id for old, new in zip(before, after, strict=True) if old is not new] == ["p07"]
+    made.remove(PodFacts, ("default", "p08"))
+    assert [one.id for one in made.instances("api")] == [one.id for one in before if one.id != "p08"]
+    assert mapped == ["p07"]
+
+
+def test_a_service_that_is_not_followed_any_more_is_whole_when_it_is_asked_for_again() -> None:
+    made = mirror(service("api", labels={NAME: "shop"}), endpoint_slice("s", "api", [endpoint("10.1.0.1", pod="a")]))
+    assert list(by_id(made, "shop")) == ["a"]
+    made.put(service("api", labels={NAME: "other"}))
+    made.put(endpoint_slice("s", "api", [endpoint("10.1.0.1", pod="b")]))
+    made.put(service("api", labels={NAME: "shop"}))
+    assert list(by_id(made, "shop")) == ["b"]
+
+
 def registered(name: str, number: int, *, ttl: float | None, address: str = "10.0.0.1", **fields: Any) -> SliceFacts:
     made = mapping.registered_slice(
         Service(name=name, id=f"{name}-{number}", address=address, port=number, **fields),
@@ -439,14 +476,16 @@ _OBJECTS = st.one_of(
 )
 
 
-@given(st.lists(st.tuples(_OBJECTS, st.booleans())), st.booleans(), st.integers())
+@given(st.lists(st.tuples(_OBJECTS, st.booleans())), st.booleans(), st.booleans(), st.integers())
 def test_changes_in_any_order_lead_to_what_a_new_list_would_say(
     changes: list[tuple[Facts, bool]],
     selector: bool,
+    ready_only: bool,
     seed: int,
 ) -> None:
-    """And whoever is not told of a change has nothing to see."""
+    """And whoever is not told of a change has the same as before."""
     settings: dict[str, Any] = {"label_selector": "x=y"} if selector else {}
+    settings["endpoints"] = EndpointRules(ready_only=ready_only)
     made = mirror(**settings)
     present: dict[tuple[type[Facts], tuple[str, str]], Facts] = {}
     seen = {name: made.instances(name) for name in "abc"}
@@ -459,7 +498,7 @@ def test_changes_in_any_order_lead_to_what_a_new_list_would_say(
             present[type(one), one.key] = one
         for name in "abc":
             now = made.instances(name)
-            assert now == seen[name] or name in touched
+            assert now is seen[name] or name in touched
             seen[name] = now
     remaining = list(present.values())
     random.Random(seed).shuffle(remaining)

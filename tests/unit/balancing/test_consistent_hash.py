@@ -3,15 +3,17 @@
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from math import ceil
 from pathlib import Path
 from random import Random as Source
+from zlib import crc32
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from homeport.balancing import Loads, Picker, open_balancer
+from homeport.balancing import Loads, Picker, consistent_hash, open_balancer
 from homeport.balancing.consistent_hash import ConsistentHash
 from homeport.errors import SettingsError
 from homeport.model import Snapshot
@@ -54,11 +56,50 @@ def test_when_one_goes_only_its_keys_move_and_they_spread(size: int, data: st.Da
         assert len({after[key] for key in moved}) > size / 3
 
 
-def test_a_ring_that_is_kept_is_as_good_as_a_new_one() -> None:
+@settings(max_examples=25)
+@given(st.lists(st.sets(st.integers(0, 30), min_size=1), min_size=2, max_size=6))
+def test_a_ring_that_is_kept_is_as_good_as_a_new_one(fleets: list[set[int]]) -> None:
+    kept = loads()
+    for fleet in fleets:
+        among = snapshot(*(instance(name) for name in sorted(fleet)))
+        assert homes(among, kept) == homes(among)
+
+
+def test_a_newcomer_costs_no_more_than_its_own_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[str] = []
+
+    def points(endpoint: str, number: int) -> Iterator[int]:
+        hashed.append(endpoint)
+        return original(endpoint, number)
+
+    original = consistent_hash._points
+    monkeypatch.setattr(consistent_hash, "_points", points)
     kept = loads()
     members = [instance(name) for name in range(12)]
-    for among in (members, members[:4], members[2:9], members[:1], members, [*members, instance(50)], members[5:]):
-        assert homes(snapshot(*among), kept) == homes(snapshot(*among))
+    ConsistentHash().picker(snapshot(*members), kept)
+    assert len(hashed) == 12
+    ConsistentHash().picker(snapshot(*members[1:], instance(50)), kept)
+    assert hashed[12:] == [instance(50).endpoint]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_equal_points_the_same_comes_first_whoever_came_first(order: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Same:
+        """A hash that gives everybody the same points."""
+
+        def __init__(self, name: bytes) -> None:
+            del name
+
+        def digest(self, size: int) -> bytes:
+            return bytes(number // 4 % 256 for number in range(size))
+
+    monkeypatch.setattr(consistent_hash, "shake_128", Same)
+    kept = loads()
+    members = [instance(name) for name in range(4)][::order]
+    ConsistentHash().picker(snapshot(*members[:3]), kept)
+    assert set(homes(snapshot(*members), kept).values()) == {
+        min(members, key=lambda one: crc32(one.endpoint.encode()) & 0xFF).id
+    }
 
 
 def test_shares_are_even_and_by_weight() -> None:

@@ -352,3 +352,22 @@ def test_who_could_not_be_ejected_is_as_soon_as_there_is_room() -> None:
 def test_settings_that_cannot_be_right_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(SettingsError, match=rf"client\.ejection\.{next(iter(wrong))} is"):
         EjectionSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_who_is_forgotten_is_not_on_probation_any_more() -> None:
+    fleet = Fleet(4)
+    fleet.calls(0, "-----")
+    assert [load.endpoint for load in fleet.table.on_probation] == [instance(0).endpoint]
+    fleet.clock.now += 301.0
+    fleet.table.retain(fleet.instances[1:], unused_for=300.0)
+    assert fleet.there == "0123"  # it is another one that has the address now
+    assert not fleet.table.on_probation
+
+
+def test_who_is_in_use_again_is_not_on_probation_any_more() -> None:
+    fleet = Fleet(4)
+    fleet.calls(0, "-----")
+    fleet.clock.now += 10.0
+    fleet.calls(0, "+")
+    assert not fleet.table.on_probation
+    assert fleet.there == "0123"

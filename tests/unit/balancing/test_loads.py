@@ -2,11 +2,14 @@
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from homeport.balancing import Load, Loads, LoadTable
+from homeport.instance_order import Change, InstanceOrder
 from homeport.model import Instance
 
 
@@ -66,6 +69,30 @@ def test_who_is_gone_unused_and_idle_is_forgotten() -> None:
     assert table.of("10.0.0.1:80") is not goes
     assert table.of("10.0.0.2:80") is busy
     assert table.of("10.0.0.3:80") is recent
+
+
+def test_who_was_busy_when_he_went_is_forgotten_when_that_is_long_ago() -> None:
+    clock = Clock()
+    table = LoadTable(clock)
+    table.retain((at("10.0.0.1"),), unused_for=300.0)
+    began_at = table.begin(table.of("10.0.0.1:80"))
+    for now, known_then in ((400.0, 1), (500.0, 1), (700.0, 1), (800.0, 0)):
+        clock.now = now
+        if now == 500.0:
+            table.end(table.of("10.0.0.1:80"), began_at, succeeded=True)
+        table.retain((), unused_for=300.0)
+        assert len(table) == known_then
+
+
+def test_who_is_registered_again_is_not_forgotten() -> None:
+    clock = Clock()
+    table = LoadTable(clock)
+    for registered in ((at("10.0.0.1"),), (), (at("10.0.0.1"),)):
+        table.retain(registered, unused_for=300.0)
+    load = table.of("10.0.0.1:80")
+    clock.now = 1000.0
+    table.retain((at("10.0.0.1"),), unused_for=300.0)
+    assert table.of("10.0.0.1:80") is load
 
 
 def ended(table: LoadTable, clock: Clock, took: float, *, succeeded: bool | None = True) -> Load:
@@ -174,3 +201,76 @@ def test_an_instance_has_the_load_of_its_address_whichever_object_it_is() -> Non
     assert table.members == {"10.0.0.1:80", "10.0.0.2:80"}
     assert {*table.by_identity} == {id(again), id(moved)}
     assert table.of_instance(other).endpoint == "10.0.0.3:80"
+
+
+def known(table: LoadTable) -> tuple[set[str], set[str], Mapping[int, str]]:
+    """What a table knows: who is registered, whose load it has, and the address of each instance."""
+    by_identity = {key: load.endpoint for key, load in table.by_identity.items()}
+    return set(table.members), {load.endpoint for load in table.values()}, by_identity
+
+
+# An id and an address, of which several ids may have one.
+REGISTERED = st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 4), max_size=6)
+STEPS = st.one_of(
+    REGISTERED,
+    st.tuples(st.sampled_from(["begin", "end", "look"]), st.integers(1, 5)),
+    st.floats(1.0, 200.0),
+)
+
+
+@given(st.lists(STEPS, max_size=25))
+def test_with_a_change_a_table_knows_what_it_would_know_from_all_instances(
+    steps: list[dict[str, int] | tuple[str, int] | float],
+) -> None:
+    clock = Clock()
+    told, plain = LoadTable(clock), LoadTable(clock)
+    order, instances = InstanceOrder(), tuple[Instance, ...]()
+    for step in steps:
+        if isinstance(step, float):
+            clock.now += step
+        elif isinstance(step, tuple):
+            for table in (told, plain):
+                load = table.of(f"10.0.0.{step[1]}:80")
+                if step[0] == "begin":
+                    table.begin(load)
+                elif step[0] == "end" and load.in_flight:
+                    table.end(load, clock.now, succeeded=True)
+        else:
+            instances = order.of(
+                [Instance(id=name, service="web", address=f"10.0.0.{number}", port=80) for name, number in step.items()]
+            )
+            told.retain(instances, unused_for=300.0, change=order.change)
+            plain.retain(instances, unused_for=300.0)
+            assert {*told.by_identity} == {id(one) for one in instances}
+            assert told.members == {one.endpoint for one in instances}
+        assert known(told) == known(plain)
+    assert all(told.of_instance(one) is told.of(one.endpoint) for one in instances)
+
+
+class Untouchable(Sequence[Instance]):
+    """Instances that nobody is to look at."""
+
+    def __getitem__(self, place: object) -> Instance:  # type: ignore[override]
+        raise AssertionError(f"{place} was looked at")
+
+    def __len__(self) -> int:
+        return 10_000
+
+
+def test_a_change_costs_what_changed() -> None:
+    table = LoadTable()
+    before = tuple(at(f"10.0.0.{number}") for number in range(3))
+    table.retain(before, unused_for=300.0)
+    came = at("10.0.0.9")
+    table.retain(Untouchable(), unused_for=300.0, change=Change(before=before, removed=before[:1], added=(came,)))
+    assert table.members == {"10.0.0.1:80", "10.0.0.2:80", "10.0.0.9:80"}
+    assert table.of_instance(came) is table.of("10.0.0.9:80")
+
+
+def test_a_change_of_another_set_is_not_applied() -> None:
+    table = LoadTable()
+    table.retain((at("10.0.0.1"), at("10.0.0.2")), unused_for=300.0)
+    strangers = (at("10.0.0.3"),)
+    now = (*strangers, came := at("10.0.0.4"))
+    table.retain(now, unused_for=300.0, change=Change(before=strangers, removed=(), added=(came,)))
+    assert table.members == {"10.0.0.3:80", "10.0.0.4:80"}

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from homeport.client.ledger import RESET, Ledger
+from homeport.instance_order import exchanged
 from homeport.model import Instance
 from homeport.spi import Cursor, Observed
 from tests.unit.client.scripted_backend import instance
@@ -185,9 +186,28 @@ def test_rules_that_always_hold(script: list[tuple[Any, ...]]) -> None:
             case _:
                 raise AssertionError(step)
         assert changed == (ledger.belief != before)
+        if changed and before is not None and ledger.belief is not None:
+            change = ledger.belief.change
+            if change is not None and change.before is before.instances:
+                assert exchanged(before.instances, change.removed, change.added) == ledger.belief.instances
+            else:
+                assert ledger.belief.instances == before.instances
         if ledger.belief is None:
             continue
         # What counts as fresh was stated in exactly this form, and so was an empty set.
         if ledger.belief.stale_since is None or not ledger.belief.instances:
             assert ledger.belief.instances in stated
         assert (ledger.belief.stale_since is None) == (ledger.belief.reason == "")
+
+
+def test_what_is_as_before_is_no_news_even_as_other_objects() -> None:
+    ledger = ledger_with(A, B)
+    before = ledger.belief
+    assert not ledger.observed(observed(instance("b"), instance("a"), position=2), now=1, wall=1001)
+    assert ledger.belief is before
+    changed = instance("b", weight=7)
+    assert ledger.observed(observed(changed, instance("a"), position=3), now=2, wall=1002)
+    assert ledger.belief is not None
+    assert ledger.belief.change is not None
+    assert ledger.belief.instances[0] is A
+    assert (list(ledger.belief.change.removed), list(ledger.belief.change.added)) == ([B], [changed])

@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from homeport.abilities import CHECKS
 from homeport.errors import InvalidValue, Unsupported
 from homeport.model import Instance, Service, Status
 
@@ -61,24 +62,22 @@ def endpoint_instances(
     The id is the name of the pod, else the endpoint's host name, else its address and port.
     """
     instances: dict[str, Instance] = {}
+    without_pod = _Details(settings, None, found, service, found.ports)
     for endpoint in found.endpoints:
         if not endpoint.addresses:
             continue
         reference = endpoint.target_ref
         of_pod = reference is not None and reference.kind == "Pod"
         pod = pods.get((reference.namespace or found.key[0], reference.name)) if of_pod and reference else None
-        details = _Details(settings, pod, found, service)
-        port = details.port(found.ports)
+        details = without_pod if pod is None else _Details(settings, pod, found, service, found.ports)
         if of_pod and reference is not None:
             instance_id = reference.name
         else:
-            instance_id = endpoint.hostname or _host_port(endpoint.addresses[0], port.port or 0)
+            instance_id = endpoint.hostname or _host_port(endpoint.addresses[0], details.port)
         instances[f"{prefix}{instance_id}"] = details.instance(
             id=f"{prefix}{instance_id}",
             name=name,
             address=endpoint.addresses[0],
-            ports=found.ports,
-            port=port,
             status=endpoint_status(endpoint.conditions),
             node=endpoint.node_name or "",
             zone=endpoint.zone or "",
@@ -88,14 +87,11 @@ def endpoint_instances(
 
 def pod_instance(name: str, pod: PodFacts, settings: KubernetesSettings, *, prefix: str = "") -> Instance:
     """The instance that a pod without an endpoint is."""
-    details = _Details(settings, pod, None, None)
     conditions = shapes.Conditions(ready=pod.ready, terminating=pod.terminating)
-    return details.instance(
+    return _Details(settings, pod, None, None, pod.ports).instance(
         id=f"{prefix}{pod.key[1]}",
         name=name,
         address=pod.address,
-        ports=pod.ports,
-        port=details.port(pod.ports),
         status=endpoint_status(conditions),
         node=pod.node,
         zone="",
@@ -197,8 +193,9 @@ def registered_slice(
     """
     if service.checks:
         raise Unsupported(
-            f'Kubernetes runs no health checks of ours, so "{service.name}" cannot have any there: leave them out, its '
-            "lease tells whether the program lives, or register it with a Homeport registry"
+            f'Kubernetes runs no health checks of ours, so "{service.name}" cannot have any there',
+            instead="leave them out (its lease tells whether the program lives)",
+            able=CHECKS,
         )
     check_name(service.name)
     registration = Registration(
@@ -255,7 +252,11 @@ def address_type(address: str) -> str:
 
 
 class _Details:
-    """What the labels and annotations say of one endpoint, the nearest object first."""
+    """What the labels and annotations say of endpoints, the nearest object first.
+
+    ``port`` is the number of the port to call, 0 if there is none. It is the one that the annotation gives by number or
+    by name, else the only one, else the one called http, else the first whose name begins so, else the first.
+    """
 
     def __init__(
         self,
@@ -263,29 +264,22 @@ class _Details:
         pod: PodFacts | None,
         found: SliceFacts | None,
         service: ServiceFacts | None,
+        ports: tuple[shapes.Port, ...],
     ) -> None:
-        self._settings = settings
-        self._pod = pod
         present = [one for one in (pod, found, service) if one is not None]
-        self._labels = [one.labels for one in present]
+        self._labels = [one.labels for one in present if one.labels]
         self._annotations = [one.annotations for one in present if one.annotations]
-
-    def port(self, ports: tuple[shapes.Port, ...]) -> shapes.Port:
-        """The port to call; one without a number if there is none.
-
-        It is the one that the annotation gives by number or by name, else the only one, else the one called http, else
-        the first whose name begins so, else the first.
-        """
-        wanted = self._annotation(self._settings.annotations.service_port)
-        numbered = [port for port in ports if port.port]
-        if wanted.isascii() and wanted.isdigit() and 0 < int(wanted) < 65536:
-            same = [port for port in numbered if port.port == int(wanted)]
-            return same[0] if same else shapes.Port(port=int(wanted))
-        if not numbered:
-            return shapes.Port()
-        named = {port.name: port for port in reversed(numbered) if port.name}
-        first_http = next((port for name, port in reversed(named.items()) if name.startswith("http")), numbered[0])
-        return named.get(wanted) or named.get("http") or first_http
+        keys = settings.annotations
+        chosen = _chosen(ports, self._annotation(keys.service_port))
+        self.port = chosen.port or 0
+        self._tags = tuple(word for part in self._annotation(keys.tags).split(",") if (word := part.strip()))
+        self._meta = self._read_meta(keys, ports, chosen, of=[pod.labels] if pod else self._labels)
+        self._weight = _weight(self._annotation(keys.weight))
+        self._version = self._label(settings.labels.service_version)
+        self._environment = self._label(settings.labels.environment)
+        self._datacenter = settings.datacenter
+        self._region, self._zone = self._label(REGION_LABEL), self._label(ZONE_LABEL)
+        self._node, self._started_at = (pod.node, pod.started_at) if pod else ("", "")
 
     def instance(
         self,
@@ -293,35 +287,34 @@ class _Details:
         id: str,  # noqa: A002 - as the model calls it
         name: str,
         address: str,
-        ports: tuple[shapes.Port, ...],
-        port: shapes.Port,
         status: Status,
         node: str,
         zone: str,
     ) -> Instance:
-        """The instance."""
-        keys, pod = self._settings.annotations, self._pod
+        """The instance that an endpoint is."""
         return Instance(
             id=id,
             service=name,
             address=address,
-            port=port.port or 0,
-            tags=tuple(word for part in self._annotation(keys.tags).split(",") if (word := part.strip())),
-            meta=self._meta(keys, ports, port),
-            weight=_weight(self._annotation(keys.weight)),
+            port=self.port,
+            tags=self._tags,
+            meta=self._meta.copy(),
+            weight=self._weight,
             status=status,
-            version=self._label(self._settings.labels.service_version),
-            environment=self._label(self._settings.labels.environment),
-            node=node or (pod.node if pod else ""),
-            datacenter=self._settings.datacenter,
-            region=self._label(REGION_LABEL),
-            zone=zone or self._label(ZONE_LABEL),
-            started_at=pod.started_at if pod else "",
+            version=self._version,
+            environment=self._environment,
+            node=node or self._node,
+            datacenter=self._datacenter,
+            region=self._region,
+            zone=zone or self._zone,
+            started_at=self._started_at,
         )
 
-    def _meta(self, keys: AnnotationKeys, ports: tuple[shapes.Port, ...], chosen: shapes.Port) -> dict[str, str]:
+    def _read_meta(
+        self, keys: AnnotationKeys, ports: tuple[shapes.Port, ...], chosen: shapes.Port, *, of: Sequence[dict[str, str]]
+    ) -> dict[str, str]:
         meta: dict[str, str] = {}
-        for labels in (self._pod.labels,) if self._pod else reversed(self._labels):
+        for labels in reversed(of):
             meta.update(labels)
         for written in reversed(self._annotations):
             meta.update(_object(written.get(keys.meta, "")))
@@ -336,10 +329,29 @@ class _Details:
         return meta
 
     def _label(self, key: str) -> str:
-        return next((labels[key] for labels in self._labels if labels.get(key)), "")
+        for labels in self._labels:
+            if found := labels.get(key):
+                return found
+        return ""
 
     def _annotation(self, key: str) -> str:
-        return next((one[key].strip() for one in self._annotations if one.get(key)), "")
+        for written in self._annotations:
+            if found := written.get(key):
+                return found.strip()
+        return ""
+
+
+def _chosen(ports: tuple[shapes.Port, ...], wanted: str) -> shapes.Port:
+    """The port to call, one without a number if there is none; ``wanted`` is what the annotation says."""
+    numbered = [port for port in ports if port.port]
+    if wanted.isascii() and wanted.isdigit() and 0 < int(wanted) < 65536:
+        same = [port for port in numbered if port.port == int(wanted)]
+        return same[0] if same else shapes.Port(port=int(wanted))
+    if not numbered:
+        return shapes.Port()
+    named = {port.name: port for port in reversed(numbered) if port.name}
+    first_http = next((port for name, port in reversed(named.items()) if name.startswith("http")), numbered[0])
+    return named.get(wanted) or named.get("http") or first_http
 
 
 def _host_port(address: str, port: int) -> str:
@@ -359,22 +371,3 @@ def _object(text: str) -> dict[str, str]:
         return _META.decode(text)
     except msgspec.DecodeError:
         return {}
-
-
-def merged(parts: Iterable[Mapping[str, Instance]]) -> dict[str, Instance]:
-    """The instances of several slices by id; of one that is in several, the best, of equally good ones the first."""
-    parts = list(parts)
-    together: dict[str, Instance] = {}
-    for part in parts:
-        together.update(part)
-    if len(together) != sum(map(len, parts)):  # rare: while endpoints move between slices
-        together = {}
-        for part in parts:
-            for key, one in part.items():
-                known = together.get(key)
-                if known is None or _RANK[one.status] < _RANK[known.status]:
-                    together[key] = one
-    return together
-
-
-_RANK = {"passing": 0, "warning": 1, "maintenance": 2, "critical": 3}

@@ -4,15 +4,14 @@ A name stands, in each namespace, for the Service of that name; where there is n
 Pods, whose service-name label says it. A slice whose Service does not exist stands for the name that it says. With a
 label selector only Services and Pods that match it are here, and such Pods are instances beside the endpoints.
 
-The cost of a change grows with what changed: only the slices that it concerns are mapped anew, and an instance that is
-the same stays the same object.
+The cost of a change grows with what changed: only the slices and Pods that it concerns are mapped anew, the others stay
+where they are, and an instance that is the same stays the same object.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from operator import attrgetter
 
 from homeport.model import Instance
 from homeport.spi import ServiceSummary
@@ -20,11 +19,11 @@ from homeport.spi import ServiceSummary
 from . import mapping
 from .facts import Key, LeaseFacts, PodFacts, ServiceFacts, SliceFacts
 from .index import Index
+from .joined import Joined, Origin, Part
 from .lease_clock import LeaseClock
 from .settings import ALL_NAMESPACES, KubernetesSettings
 
 Facts = ServiceFacts | SliceFacts | PodFacts | LeaseFacts
-Built = dict[str, Instance]
 
 
 class Mirror:
@@ -48,9 +47,9 @@ class Mirror:
         self._slices_of: Index[str] = Index()
         self._slices_with: Index[Key] = Index()  # by the pod
         self._pods_labelled: Index[str] = Index()
-        self._built: dict[Key, dict[str, Built]] = {}
-        self._former: dict[Key, dict[str, Built]] = {}
-        self._answers: dict[str, tuple[Instance, ...]] = {}
+        self._joined: dict[str, Joined] = {}
+        self._outdated: dict[str, set[Origin]] = {}  # the parts that have to be mapped anew, by name
+        self._regrouped: set[str] = set()  # names to which other objects may belong now
 
     # what happened
 
@@ -64,7 +63,7 @@ class Mirror:
             touched = self._changed_pod(self._pods.get(one.key), one)
         else:
             touched = self._saw_lease(one)
-        return self._forget(touched)
+        return touched - {""}
 
     def remove(self, kind: type[Facts], key: Key) -> set[str]:
         """An object is gone; the names of the services that may have changed."""
@@ -77,7 +76,7 @@ class Mirror:
             touched = self._changed_pod(self._pods[key], None)
         elif kind is LeaseFacts and self._leases.pop(key, None) is not None:
             touched = self._runs_out(key)
-        return self._forget(touched)
+        return touched - {""}
 
     def replace(self, kind: type[Facts], namespace: str, present: Iterable[Facts]) -> set[str]:
         """These are all objects of a kind in a namespace; the names of the services that may have changed."""
@@ -102,16 +101,26 @@ class Mirror:
                 next_one = min(next_one, left)
             else:
                 touched |= self._runs_out(key)
-        return self._forget(touched), next_one
+        return touched - {""}, next_one
 
     # what is asked
 
     def instances(self, name: str) -> tuple[Instance, ...]:
-        """All instances of a service."""
-        answer = self._answers.get(name)
-        if answer is None:
-            answer = self._answers[name] = self._answered(name)
-        return answer
+        """All instances of a service, in the order of their ids; the same tuple as before if nothing changed."""
+        joined = self._joined.get(name)
+        if joined is None:
+            joined = Joined(self._precedence, passing_only=self._settings.endpoints.passing_only)
+            self._joined[name], self._outdated[name] = joined, set()
+            self._regrouped.add(name)
+        outdated = self._outdated[name]
+        if name in self._regrouped:
+            origins = self._origins(name)
+            joined.replace({one: self._part(one, name, anew=one in outdated) for one in origins})
+            self._regrouped.discard(name)
+        elif outdated:
+            joined.exchange({one: self._part(one, name, anew=True) for one in outdated})
+        outdated.clear()
+        return joined.instances
 
     def summaries(self, datacenter: str = "") -> list[ServiceSummary]:
         """All services by name, also those that have no instance now."""
@@ -154,8 +163,9 @@ class Mirror:
     def pod_selectors(self, namespace: str, name: str) -> set[str]:
         """Which pods the endpoints of a service stand for; "" for any."""
         selectors = set()
-        for found in self._slices_for(name):
-            if namespace in (ALL_NAMESPACES, found.key[0]) and _pods_of(found):
+        for origin in self._origins(name):
+            found = self._slices.get(origin[1]) if origin[0] is SliceFacts and self._belongs(origin, name) else None
+            if found is not None and namespace in (ALL_NAMESPACES, found.key[0]) and _pods_of(found):
                 service = self._services.get((found.key[0], found.service))
                 selector = service.selector if service else {}
                 selectors.add(",".join(f"{key}={value}" for key, value in sorted(selector.items())))
@@ -182,10 +192,12 @@ class Mirror:
             self._services[one.key] = new
             self._services_named.add(name, one.key)
             self._services_labelled.add(new.labels.get(label, ""), one.key)
+        touched = {name, *(facts.labels.get(label, "") for facts in (old, new) if facts)}
         for key in self._slices_of[name]:
             if key[0] == namespace:
-                self._unbuild(key)
-        return {name, *(facts.labels.get(label, "") for facts in (old, new) if facts)}
+                self._outdate(touched, (SliceFacts, key))
+        self._regrouped |= touched & self._joined.keys()
+        return touched
 
     def _changed_slice(self, old: SliceFacts | None, new: SliceFacts | None) -> set[str]:
         if old == new:
@@ -197,18 +209,20 @@ class Mirror:
             for pod in _pods_of(old):
                 self._slices_with.remove(pod, old.key)
             del self._slices[old.key]
-            self._unbuild(old.key)
         if new is not None:
             self._slices[new.key] = new
             self._slices_of.add(new.service, new.key)
             for pod in _pods_of(new):
                 self._slices_with.add(pod, new.key)
-            self._unbuild(new.key)
             self._await_lease(new)
             touched |= self._names_of(new)
         elif old is not None:
-            self._former.pop(old.key, None)
             self._expired.discard(old.key)
+        one = new or old
+        assert one is not None
+        self._outdate(touched, (SliceFacts, one.key))
+        if old is not None and new is not None and old.family != new.family:
+            self._regrouped |= touched & self._joined.keys()
         return touched
 
     def _changed_pod(self, old: PodFacts | None, new: PodFacts | None) -> set[str]:
@@ -226,9 +240,9 @@ class Mirror:
             self._pods[one.key] = new
             self._pods_labelled.add(new.labels.get(label, ""), one.key)
             touched.add(new.labels.get(label, ""))
+        self._outdate(touched, (PodFacts, one.key))
         for key in self._slices_with[one.key]:
-            self._unbuild(key)
-            touched |= self._names_of(self._slices[key])
+            touched |= self._remade(key)
         return touched
 
     def _saw_lease(self, lease: LeaseFacts) -> set[str]:
@@ -256,9 +270,10 @@ class Mirror:
         return self._remade(key)
 
     def _remade(self, key: Key) -> set[str]:
-        self._unbuild(key)
         found = self._slices.get(key)
-        return self._names_of(found) if found is not None else set()
+        touched = self._names_of(found) if found is not None else set()
+        self._outdate(touched, (SliceFacts, key))
+        return touched
 
     def _kept(self) -> Iterator[Key]:
         """The slices that a lease decides on."""
@@ -267,16 +282,10 @@ class Mirror:
                 if found.registration and (key in self._leases or mapping.has_lease(found.registration)):
                     yield key
 
-    def _unbuild(self, key: Key) -> None:
-        built = self._built.pop(key, None)
-        if built is not None:
-            self._former[key] = built
-
-    def _forget(self, touched: set[str]) -> set[str]:
-        touched.discard("")
-        for name in touched:
-            self._answers.pop(name, None)
-        return touched
+    def _outdate(self, names: set[str], origin: Origin) -> None:
+        """What these names have from there has to be mapped anew."""
+        for name in names & self._outdated.keys():
+            self._outdated[name].add(origin)
 
     def _names_of(self, found: SliceFacts) -> set[str]:
         """The names that a slice counts for."""
@@ -295,26 +304,46 @@ class Mirror:
 
     # how an answer is made
 
-    def _answered(self, name: str) -> tuple[Instance, ...]:
-        """In the order of their ids, so that it does not matter which slice holds an endpoint."""
-        slices = self._slices_for(name) if self._settings.endpoints.enabled else []
-        built = mapping.merged(self._instances_of(found, name) for found in slices)
-        for one in self._pods_for(name):
-            built.setdefault(one.id, one)
-        instances = sorted(built.values(), key=attrgetter("id"))
-        if self._settings.endpoints.passing_only:
-            return tuple(one for one in instances if one.healthy)
-        return tuple(instances)
-
-    def _slices_for(self, name: str) -> list[SliceFacts]:
-        """The slices of a name, those of the preferred family of addresses first."""
-        keys = {key for key in self._slices_of[name] if self._counts(self._slices[key])}
-        named = {namespace for namespace, _ in self._services_named[name]}
+    def _origins(self, name: str) -> Iterator[Origin]:
+        """The objects that may name instances of a service."""
+        for key in self._slices_of[name]:
+            yield SliceFacts, key
         for namespace, service in self._services_labelled[name]:
-            if namespace not in named:
-                keys |= {key for key in self._slices_of[service] if key[0] == namespace}
-        found = [self._slices[key] for key in keys]
-        return sorted(found, key=lambda one: (one.key[0], one.family != self._family(one), one.key))
+            for key in self._slices_of[service]:
+                if key[0] == namespace:
+                    yield SliceFacts, key
+        for key in self._pods_labelled[name]:
+            yield PodFacts, key
+
+    def _part(self, origin: Origin, name: str, *, anew: bool) -> Part:
+        """The instances of a service that an object names; those that are as before are the same objects."""
+        if not self._belongs(origin, name):
+            return {}
+        former = self._joined[name].part(origin)
+        if former and not anew:
+            return former
+        part = self._mapped(origin, name)
+        return {key: former[key] if former.get(key) == one else one for key, one in part.items()} if former else part
+
+    def _belongs(self, origin: Origin, name: str) -> bool:
+        """Whether instances of an object are instances of a service."""
+        kind, key = origin
+        label = self._settings.labels.service_name
+        if kind is PodFacts:
+            pod = self._pods.get(key)
+            return (
+                pod is not None
+                and bool(pod.address)
+                and pod.labels.get(label) == name
+                and key[0] not in self._with_service(name)
+            )
+        found = self._slices.get(key)
+        if found is None or not self._settings.endpoints.enabled:
+            return False
+        if found.service == name:
+            return self._counts(found)
+        service = self._services.get((key[0], found.service))
+        return service is not None and service.labels.get(label) == name and (key[0], name) not in self._services
 
     def _counts(self, found: SliceFacts) -> bool:
         """Whether a slice is of a Service that is seen, or of none."""
@@ -325,36 +354,26 @@ class Mirror:
         service = self._services.get((found.key[0], found.service))
         return service.families[0] if service and service.families else "IPv4"
 
-    def _instances_of(self, found: SliceFacts, name: str) -> Built:
-        by_name = self._built.setdefault(found.key, {})
-        built = by_name.get(name)
-        if built is None:
-            built = self._mapped(found, name)
-            former = self._former.get(found.key, {}).pop(name, {})
-            for key, one in built.items():
-                same = former.get(key)
-                if same == one:
-                    built[key] = same
-            by_name[name] = built
-        return built
+    def _precedence(self, origin: Origin) -> tuple[bool, str, bool, Key]:
+        """The slices before the Pods, by their namespaces, those of the preferred family of addresses first."""
+        kind, key = origin
+        found = self._slices.get(key) if kind is SliceFacts else None
+        return kind is PodFacts, key[0], found is not None and found.family != self._family(found), key
 
-    def _mapped(self, found: SliceFacts, name: str) -> Built:
-        prefix = self._prefix(found.key[0])
+    def _mapped(self, origin: Origin, name: str) -> dict[str, Instance]:
+        kind, key = origin
+        prefix = self._prefix(key[0])
+        if kind is PodFacts:
+            one = mapping.pod_instance(name, self._pods[key], self._settings, prefix=prefix)
+            return {one.id: one}
+        found = self._slices[key]
         if found.registration:
-            one = mapping.registered_instance(
-                found, expired=found.key in self._expired, datacenter=self._settings.datacenter, prefix=prefix
+            registered = mapping.registered_instance(
+                found, expired=key in self._expired, datacenter=self._settings.datacenter, prefix=prefix
             )
-            return {one.id: one} if one is not None else {}
-        service = self._services.get((found.key[0], found.service))
+            return {registered.id: registered} if registered is not None else {}
+        service = self._services.get((key[0], found.service))
         return mapping.endpoint_instances(name, found, service, self._pods, self._settings, prefix=prefix)
-
-    def _pods_for(self, name: str) -> list[Instance]:
-        with_service = self._with_service(name)
-        return [
-            mapping.pod_instance(name, self._pods[key], self._settings, prefix=self._prefix(key[0]))
-            for key in sorted(self._pods_labelled[name])
-            if key[0] not in with_service and self._pods[key].address
-        ]
 
     def _with_service(self, name: str) -> set[str]:
         """The namespaces in which a name stands for Services alone."""
@@ -366,9 +385,9 @@ class Mirror:
         return "" if namespace == self._home else f"{namespace}/"
 
 
-def within(found: Iterable[Instance], datacenter: str) -> tuple[Instance, ...]:
+def within(found: tuple[Instance, ...], datacenter: str) -> tuple[Instance, ...]:
     """The instances of that datacenter; "" is all of them."""
-    return tuple(one for one in found if datacenter in ("", one.datacenter))
+    return tuple([one for one in found if one.datacenter == datacenter]) if datacenter else found
 
 
 def _pods_of(found: SliceFacts) -> set[Key]:
