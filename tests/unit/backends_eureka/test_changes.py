@@ -237,6 +237,25 @@ async def test_a_failure_is_told_to_all_and_the_next_reading_heals() -> None:
         assert server.asked["whole"] == 1  # what was known before the failure is gone on with
 
 
+async def test_who_followed_hears_of_a_failure_also_after_a_reading_that_succeeded() -> None:
+    server = RegistryServer()
+    async with aclosing(following(server)) as changes:
+        await changes.refresh()
+        follower = changes.follow()
+        server.failure = BackendUnavailable("away")
+        with pytest.raises(BackendUnavailable):
+            await changes.refresh()
+        server.failure = None
+        later = changes.follow()
+        await changes.refresh()
+        with pytest.raises(BackendUnavailable, match="away"):
+            await follower.next()
+        await later.next()
+        await changes.leave(follower)
+        assert changes.followed
+        await changes.leave(later)
+
+
 async def test_while_somebody_follows_it_is_read_again_and_again_and_then_no_more() -> None:
     server = RegistryServer()
     async with aclosing(following(server, interval=0.001)) as changes:
@@ -327,6 +346,6 @@ async def test_who_follows_is_told_that_it_was_closed() -> None:
     await asyncio.sleep(0)
     await changes.aclose()
     with pytest.raises(BackendUnavailable, match="was closed"):
-        async with asyncio.timeout(1.0):
+        async with asyncio.timeout(30.0):
             await waiting
     await changes.leave(follower)

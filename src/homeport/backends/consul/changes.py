@@ -6,7 +6,8 @@ import asyncio
 
 import msgspec
 
-from homeport.errors import BackendUnavailable, HomeportError, InvalidAnswer
+from homeport.connections import shared_task
+from homeport.connections.shared_task import Followers, SharedTask
 
 from .api import ConsulAPI
 
@@ -14,17 +15,15 @@ _MOVED = msgspec.json.Decoder(dict[str, int])
 _GATHERING_TIME = 0.005
 
 
-class Follower:
+class Follower(shared_task.Follower):
     """One service that somebody follows."""
 
-    __slots__ = ("_failure", "_moved_to", "_told", "position", "service")
+    __slots__ = ("_moved_to", "position")
 
     def __init__(self, service: str, position: int) -> None:
-        self.service = service
+        super().__init__(service)
         self.position = position
-        self._told = asyncio.Event()
         self._moved_to = 0
-        self._failure: HomeportError | None = None
 
     async def next(self, position: int) -> bool:
         """Wait until there is reason to ask for the service again (True), or it is confirmed at ``position`` (False).
@@ -33,28 +32,20 @@ class Follower:
             HomeportError: the registry cannot be asked any more.
         """
         self.position = position
-        await self._told.wait()
-        self._told.clear()
-        if self._failure is not None:
-            raise self._failure
+        await self.told()
         # What was told may have been seen already by who asked in the meantime. It may also be an index of other data.
         return self._moved_to not in (0, position)
 
     def moved(self, index: int) -> None:
         """The registry says that it moved."""
         self.position = self._moved_to = index
-        self._told.set()
+        self.tell()
 
     def confirmed(self) -> None:
         """The registry says that it did not move."""
-        if not self._told.is_set():
+        if not self.was_told:
             self._moved_to = 0
-            self._told.set()
-
-    def failed(self, error: HomeportError) -> None:
-        """Nobody answers any more."""
-        self._failure = error.copied()
-        self._told.set()
+            self.tell()
 
 
 class Changes:
@@ -68,70 +59,46 @@ class Changes:
         self._api = api
         self._wait = wait
         self._timeout = timeout
-        self._followers: set[Follower] = set()
         self._joined = asyncio.Event()
-        self._asking: asyncio.Task[None] | None = None
         self._store = ""
+        self._asking = SharedTask[Follower, None](self._ask, name="homeport changes", backend=api.settings.url)
 
     def follow(self, service: str, position: int, store: str) -> Follower:
         """Follow a service from a position in the data ``store`` on, until `leave`."""
         follower = Follower(service, position)
         self._store = store
-        self._followers.add(follower)
+        self._asking.add(follower)
         self._joined.set()
-        if self._asking is None or self._asking.done():
-            self._asking = asyncio.get_running_loop().create_task(self._ask(), name="homeport changes")
         return follower
 
     async def leave(self, follower: Follower) -> None:
         """Follow it no more; when nobody is left, nothing is asked any more."""
-        self._followers.discard(follower)
-        if not self._followers:
-            await self._stop()
+        await self._asking.leave(follower)
 
     async def aclose(self) -> None:
         """Ask no more; who follows is told that it was closed."""
-        await self._stop()
-        url = self._api.settings.url
-        self._fail(BackendUnavailable(f"the connection to {url} was closed", backend=url))
+        await self._asking.aclose()
 
-    async def _stop(self) -> None:
-        asking, self._asking = self._asking, None
-        if asking is not None:
-            asking.cancel()
-            await asyncio.wait([asking])
-
-    async def _ask(self) -> None:
+    async def _ask(self, followers: Followers[Follower, None]) -> None:
         loop = asyncio.get_running_loop()
         confirmed_at = loop.time()
-        try:
-            while self._followers:
-                self._joined.clear()
-                # A confirmation may not be put off for ever by those who join.
-                wait = max(0.001, min(self._wait, confirmed_at + self._wait - loop.time()))
-                followers = tuple(self._followers)
-                moved = await self._interruptible(followers, wait)
-                if moved is None:
-                    await asyncio.sleep(_GATHERING_TIME)  # who joins first is rarely the only one
-                    continue
-                if not moved:
-                    confirmed_at = loop.time()
-                for follower in followers:
-                    index = moved.get(follower.service)
-                    if index is not None:
-                        follower.moved(index)
-                    elif not moved:  # each change would cost what all services cost, if it confirmed all others
-                        follower.confirmed()
-        except HomeportError as error:
-            self._fail(error)
-        except Exception as error:  # a defect here must not leave anybody waiting for ever
-            self._fail(InvalidAnswer(f"following services failed: {error!r}", backend=self._api.settings.url))
-            raise
-
-    def _fail(self, error: HomeportError) -> None:
-        followers, self._followers = tuple(self._followers), set()
-        for follower in followers:
-            follower.failed(error)
+        while True:
+            self._joined.clear()
+            # A confirmation may not be put off for ever by those who join.
+            wait = max(0.001, min(self._wait, confirmed_at + self._wait - loop.time()))
+            asked = tuple(followers)
+            moved = await self._interruptible(asked, wait)
+            if moved is None:
+                await asyncio.sleep(_GATHERING_TIME)  # who joins first is rarely the only one
+                continue
+            if not moved:
+                confirmed_at = loop.time()
+            for follower in asked:
+                index = moved.get(follower.service)
+                if index is not None:
+                    follower.moved(index)
+                elif not moved:  # each change would cost what all services cost, if it confirmed all others
+                    follower.confirmed()
 
     async def _interruptible(self, followers: tuple[Follower, ...], wait: float) -> dict[str, int] | None:
         """What moved of the services of these followers; None when somebody joined before there was an answer."""

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
 
-from homeport.errors import BackendUnavailable, HomeportError, InvalidAnswer
+from homeport.connections import shared_task
+from homeport.connections.shared_task import Followers, SharedTask
+from homeport.errors import InvalidAnswer
 
 from .api import EtcdAPI, Watching, keys_below
 from .shapes import Event, RangeAnswer
@@ -41,19 +42,17 @@ class News(NamedTuple):
     revision: int
 
 
-class Follower:
+class Follower(shared_task.Follower):
     """One who follows the keys of a service. ``store`` is the cluster that is heard."""
 
-    __slots__ = ("_events", "_failure", "_outdated", "_revision", "_told", "service", "store")
+    __slots__ = ("_events", "_outdated", "_revision", "store")
 
-    def __init__(self, service: bytes) -> None:
-        self.service = service
+    def __init__(self, service: str) -> None:
+        super().__init__(service)
         self.store = ""
-        self._told = asyncio.Event()
         self._events: dict[bytes, Event] = {}
         self._revision = 0
         self._outdated = False
-        self._failure: HomeportError | None = None
 
     async def next(self) -> News | None:
         """Wait for news; None when events may be missing, so that the keys have to be read anew.
@@ -61,10 +60,7 @@ class Follower:
         Raises:
             HomeportError: etcd cannot be followed any more.
         """
-        await self._told.wait()
-        self._told.clear()
-        if self._failure is not None:
-            raise self._failure
+        await self.told()
         events, self._events = tuple(self._events.values()), {}
         outdated, self._outdated = self._outdated, False
         return None if outdated else News(events, self._revision)
@@ -73,12 +69,12 @@ class Follower:
         """Something happened to one of the keys."""
         self._events[event.kv.key] = event
         self._revision = event.kv.mod_revision
-        self._told.set()
+        self.tell()
 
     def confirmed(self, revision: int) -> None:
         """Everything up to this revision was told."""
         self._revision = max(self._revision, revision)
-        self._told.set()
+        self.tell()
 
     def begin(self, store: str, *, outdated: bool) -> None:
         """There is a watch from now on; ``outdated`` if there was another one before."""
@@ -87,12 +83,7 @@ class Follower:
         self._revision = 0
         self._outdated = outdated
         if outdated:
-            self._told.set()
-
-    def fail(self, error: HomeportError) -> None:
-        """It is over."""
-        self._failure = error.copied()
-        self._told.set()
+            self.tell()
 
 
 class Following:
@@ -109,15 +100,14 @@ class Following:
         self._keys = keys_below(self._prefix)
         self._confirm_interval = confirm_interval
         self._timeout = timeout
-        self._followers: dict[bytes, set[Follower]] = {}
-        self._run: _Run | None = None
+        self._watching = SharedTask[Follower, str](self._watch, name="homeport etcd", backend=api.settings.url)
         self.proven = False
         """Whether there has been a watch, so that any number of services can share one."""
 
     @property
     def followed(self) -> bool:
         """Whether somebody follows."""
-        return bool(self._followers)
+        return bool(self._watching.followers)
 
     async def join(self, service: str) -> Follower:
         """Follow the keys of a service until `leave`: all that happens after this returns is told.
@@ -125,51 +115,34 @@ class Following:
         Raises:
             HomeportError: etcd cannot be followed.
         """
-        if self._run is None:
-            self._run = _Run(self)
-        run = self._run
-        follower = Follower(service.encode())
-        self._followers.setdefault(follower.service, set()).add(follower)
-        try:
-            follower.store = await run.ready()
-        except BaseException:
-            await self.leave(follower)
-            raise
+        follower = Follower(service)
+        follower.store = await self._watching.join(follower)
         return follower
 
     async def leave(self, follower: Follower) -> None:
         """Follow it no more; when nobody is left, nothing is watched any more."""
-        same = self._followers.get(follower.service, set())
-        same.discard(follower)
-        if not same:
-            self._followers.pop(follower.service, None)
-        if not self._followers:
-            await self.aclose()
+        await self._watching.leave(follower)
 
     async def aclose(self) -> None:
         """Watch no more; who still follows learns so."""
-        run = self._run
-        if run is not None:
-            self._failed(run, self._closed())
-            await run.aclose()
+        await self._watching.aclose()
 
-    # what a run is made of
-
-    async def watch(self, run: _Run) -> None:
+    async def _watch(self, followers: Followers[Follower, str]) -> None:
         """Watch until that fails; it never returns."""
         again = False
         while True:
             begun = await self._counted()
+            cluster = begun.header.cluster_id
             watching = await self._api.watch(self._keys, start_revision=begun.header.revision + 1, purpose=_PURPOSE)
             with contextlib.closing(watching):
                 self.proven = True
-                for follower in self._everybody():
-                    follower.begin(begun.header.cluster_id, outdated=again)
-                run.begun(begun.header.cluster_id)
-                await self._pass_on(watching, begun)
+                for follower in followers:
+                    follower.begin(cluster, outdated=again)
+                followers.begun(cluster)
+                await self._pass_on(watching, begun, followers)
             again = True
 
-    async def _pass_on(self, watching: Watching, begun: RangeAnswer) -> None:
+    async def _pass_on(self, watching: Watching, begun: RangeAnswer, followers: Followers[Follower, str]) -> None:
         """Tell everybody what happens, until something may be missing."""
         loop = asyncio.get_running_loop()
         tally = Tally(begun)
@@ -180,7 +153,9 @@ class Following:
                 if changes.compact_revision or changes.header.cluster_id != begun.header.cluster_id:
                     return
                 tally.hear(changes.events)
-                self._tell(changes.events)
+                for event in changes.events:
+                    for follower in followers.of(self._service_of(event)):
+                        follower.happened(event)
             late = loop.time() >= due
             if late and not tally.expects:
                 tally.expect(await self._counted())
@@ -190,18 +165,13 @@ class Following:
                 return
             if tally.verdict:
                 confirmed = tally.reached()
-                for follower in self._everybody():
+                for follower in followers:
                     follower.confirmed(confirmed)
                 due = loop.time() + self._confirm_interval
 
-    def _tell(self, events: Iterable[Event]) -> None:
-        for event in events:
-            service, _, _ = event.kv.key.removeprefix(self._prefix).partition(b"/")
-            for follower in self._followers.get(service, ()):
-                follower.happened(event)
-
-    def _everybody(self) -> list[Follower]:
-        return [follower for same in self._followers.values() for follower in same]
+    def _service_of(self, event: Event) -> str:
+        service, _, _ = event.kv.key.removeprefix(self._prefix).partition(b"/")
+        return service.decode(errors="surrogateescape")  # what is no text is no service that anybody follows
 
     async def _counted(self) -> RangeAnswer:
         """How many keys there are, and the one that was written last."""
@@ -213,72 +183,3 @@ class Following:
                 backend=self._api.settings.url,
             )
         return answer
-
-    def failed(self, run: _Run, error: BaseException) -> HomeportError:
-        """It cannot go on; everybody is told the error that is returned."""
-        if isinstance(error, asyncio.CancelledError):
-            error = self._closed()
-        elif not isinstance(error, HomeportError):
-            defect = InvalidAnswer(f"following services failed: {error!r}", backend=self._api.settings.url)
-            defect.__cause__ = error
-            error = defect
-        self._failed(run, error)
-        return error
-
-    def _failed(self, run: _Run, error: HomeportError) -> None:
-        if self._run is run:
-            self._run = None
-            everybody, self._followers = self._everybody(), {}
-            for follower in everybody:
-                follower.fail(error)
-
-    def _closed(self) -> BackendUnavailable:
-        url = self._api.settings.url
-        return BackendUnavailable(f"the connection to {url} was closed", backend=url)
-
-
-class _Run:
-    """From a first watch to a failure."""
-
-    def __init__(self, owner: Following) -> None:
-        self._owner = owner
-        self._begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._begun.add_done_callback(_retrieved)
-        self._store = ""
-        self._task = asyncio.get_running_loop().create_task(self._watch(), name="homeport etcd")
-
-    async def ready(self) -> str:
-        """Wait until there is a watch; the cluster that is watched."""
-        await asyncio.shield(self._begun)
-        return self._store
-
-    def begun(self, store: str) -> None:
-        """There is a watch."""
-        self._store = store
-        if not self._begun.done():
-            self._begun.set_result(None)
-
-    async def aclose(self) -> None:
-        """End the watch."""
-        self._task.cancel()
-        await asyncio.wait([self._task])
-
-    async def _watch(self) -> None:
-        try:
-            await self._owner.watch(self)
-        except asyncio.CancelledError as error:
-            self._end(error)
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, nobody may be left waiting
-            self._end(error)
-
-    def _end(self, error: BaseException) -> None:
-        told = self._owner.failed(self, error)
-        if not self._begun.done():
-            self._begun.set_exception(told.copied())
-
-
-def _retrieved(begun: asyncio.Future[None]) -> None:
-    """A failure that nobody waited for is told to the followers another way."""
-    if not begun.cancelled():
-        begun.exception()

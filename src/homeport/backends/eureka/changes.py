@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from typing import NamedTuple
 
-from homeport.errors import BackendUnavailable, HomeportError, InvalidAnswer
+from homeport.connections import shared_task
+from homeport.connections.shared_task import SharedTask
+from homeport.errors import HomeportError
 from homeport.spi import Cursor
 from homeport.wire import eureka as wire
 
@@ -30,30 +31,18 @@ class State(NamedTuple):
     cursor: Cursor
 
 
-class Follower:
+class Follower(shared_task.Follower):
     """One who is told about every reading."""
 
-    __slots__ = ("_failure", "_told")
-
-    def __init__(self) -> None:
-        self._told = asyncio.Event()
-        self._failure: HomeportError | None = None
+    __slots__ = ()
 
     async def next(self) -> None:
         """Wait for the next reading.
 
         Raises:
-            HomeportError: the registry cannot be read any more.
+            HomeportError: the registry cannot be read.
         """
-        await self._told.wait()
-        self._told.clear()
-        if self._failure is not None:
-            raise self._failure
-
-    def tell(self, failure: HomeportError | None) -> None:
-        """There is a reading, or there was to be one."""
-        self._failure = failure.copied() if failure is not None else None
-        self._told.set()
+        await self.told()
 
 
 class _Asked:
@@ -89,13 +78,14 @@ class Changes:
         self._one_at_a_time = asyncio.Lock()
         self._asked: _Asked | None = None
         self._readings: set[asyncio.Task[None]] = set()
-        self._followers: set[Follower] = set()
-        self._polling: asyncio.Task[None] | None = None
+        self._polling = SharedTask[Follower, None](
+            lambda _: self._poll(), name="homeport eureka changes", backend=api.settings.url
+        )
 
     @property
     def followed(self) -> bool:
         """Whether somebody follows."""
-        return bool(self._followers)
+        return bool(self._polling.followers)
 
     @property
     def state(self) -> State:
@@ -131,7 +121,7 @@ class Changes:
             raise error.copied() from error.__cause__
         except asyncio.CancelledError:
             if asked.reading.cancelled() and not _is_cancelled():
-                raise self._closed() from None
+                raise self._polling.closed() from None
             raise
         finally:
             asked.waiting -= 1
@@ -142,23 +132,18 @@ class Changes:
         return self.state
 
     def follow(self) -> Follower:
-        """Be told of every reading from now on, until `leave`."""
+        """Be told of every reading from now on, until `leave` or until one fails."""
         follower = Follower()
-        self._followers.add(follower)
-        if self._polling is None or self._polling.done():
-            self._polling = asyncio.get_running_loop().create_task(self._poll(), name="homeport eureka changes")
+        self._polling.add(follower)
         return follower
 
     async def leave(self, follower: Follower) -> None:
         """Follow no more; when nobody is left, nothing is asked any more."""
-        self._followers.discard(follower)
-        if not self._followers:
-            await self._stop_polling()
+        await self._polling.leave(follower)
 
     async def aclose(self) -> None:
         """Ask no more; who waits or follows is told that it was closed."""
-        await self._stop_polling()
-        self._tell(self._closed())
+        await self._polling.aclose()
         readings = tuple(self._readings)
         for reading in readings:
             reading.cancel()
@@ -169,20 +154,13 @@ class Changes:
     def _store(self) -> str:
         return f"{self._identity}-{self._losses}"
 
-    async def _stop_polling(self) -> None:
-        polling, self._polling = self._polling, None
-        if polling is not None:
-            polling.cancel()
-            await asyncio.wait([polling])
-
     async def _poll(self) -> None:
         loop = asyncio.get_running_loop()
         due = loop.time() + self._interval
-        while self._followers:
+        while True:
             await asyncio.sleep(due - loop.time())
             due = loop.time() + self._interval
-            with contextlib.suppress(HomeportError):  # the followers are told
-                await self.refresh()
+            await self.refresh()
 
     async def _next_reading(self) -> None:
         async with self._one_at_a_time:
@@ -191,18 +169,12 @@ class Changes:
             turn = self._turn
             try:
                 await self._read()
-            except HomeportError as error:
-                self._tell(error)
-                raise
-            except Exception as error:  # a defect here must not leave anybody waiting for ever
-                self._tell(InvalidAnswer(f"reading the registry failed: {error!r}", backend=self._api.settings.url))
+            except Exception as error:
+                self._polling.fail(error)  # whoever asked for this reading, and whatever it is
                 raise
             self._state_turn = turn
-            self._tell(None)
-
-    def _tell(self, failure: HomeportError | None) -> None:
-        for follower in self._followers:
-            follower.tell(failure)
+            for follower in self._polling.followers:
+                follower.tell()
 
     async def _read(self) -> None:
         began_at = asyncio.get_running_loop().time()
@@ -268,10 +240,6 @@ class Changes:
             return contents
 
         return await asyncio.to_thread(build) if len(applications.instances) > _LARGE else build()
-
-    def _closed(self) -> BackendUnavailable:
-        url = self._api.settings.url
-        return BackendUnavailable(f"the backend {url} was closed", backend=url)
 
 
 def _is_cancelled() -> bool:
