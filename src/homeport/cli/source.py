@@ -8,12 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
+from homeport import abilities
 from homeport.backends.consul import ConsulBackend
 from homeport.errors import Unsupported
 
 from . import options
 from .choosing import opened
-from .exits import DONE, FAILED, Failure
+from .exits import DONE, FAILED, Failure, say
 from .output import Column, Row, printable, show, write
 from .running import READ_TIMEOUT, run_async, within
 
@@ -36,12 +37,17 @@ _COLUMNS = (
 )
 
 
+_NONE = 'the registry mirrors nothing; "homeport serve --source URL" makes it mirror a backend.'
+
+
 @source.command("list", epilog=options.examples("source list", "source list --format json"))
 def listing(*, backend: options.Backend = None, form: options.Format = "table", config: options.Config = None) -> int:
     """List the sources of the registry, and how much is mirrored from each."""
     rows = _rows(backend, config)
     columns = ("node", "url", "state", "services", "instances")
     show([{name: row[name] for name in columns} for row in rows], form=form, columns=_COLUMNS)
+    if not rows and form == "table":
+        say(_NONE)
     return DONE
 
 
@@ -62,7 +68,9 @@ def status(
     rows = [row for row in _rows(backend, config) if not name or row["node"].lower() == name.lower()]
     if name and not rows:
         raise Failure(f'there is no source "{name}"; "homeport source list" names them')
-    if form == "table":
+    if not rows and form == "table":
+        say(_NONE)
+    elif form == "table":
         write("\n".join(map(_told, rows)))
     else:
         show(rows, form=form, columns=())
@@ -73,10 +81,7 @@ def _rows(named: list[str] | None, config: str | None) -> list[dict[str, Any]]:
     async def work() -> list[dict[str, Any]]:
         async with opened(named, config=config) as registry, within(READ_TIMEOUT, registry):
             if not isinstance(registry, ConsulBackend):
-                raise Unsupported(
-                    f"{registry.url} mirrors nothing; a Homeport registry (homeport://) has sources",
-                    backend=registry.url,
-                )
+                raise Unsupported(f"{registry.url} mirrors nothing", backend=registry.url, able=abilities.SOURCES)
             return [
                 {
                     "node": row.node,
@@ -113,7 +118,7 @@ def _told(row: Row) -> str:
         ("source", row["node"]),
         ("url", row["url"]),
         ("state", f"{row['state']}{since}"),
-        ("reason", row["reason"]),
+        ("left out" if row["state"] == "connected" else "reason", row["reason"]),
         ("mirrored", f"{_number(row['services'], 'service')}, {_number(row['instances'], 'instance')}"),
         ("last change", row["last_change"]),
         ("left out", f"{_number(row['looped'], 'instance')} that came from this registry" if row["looped"] else ""),
@@ -128,7 +133,7 @@ def _told(row: Row) -> str:
 
 
 def _held(one: Row) -> str:
-    return f"{_number(one['instances'], 'instance')} gone at the source, kept until {one['until']}"
+    return f"{_number(one['instances'], 'instance')} that the source does not give any more, kept until {one['until']}"
 
 
 def _number(count: int, what: str) -> str:

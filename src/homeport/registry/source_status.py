@@ -36,7 +36,8 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One source.
 
     ``connecting`` is one that was not reached yet since the start, ``refused`` one that is not mirrored at all.
-    ``stale_since`` is the Unix time since when its rows, or some of them, are not confirmed, and ``reason`` why.
+    ``stale_since`` is the Unix time since when its rows, or some of them, are not confirmed, and ``reason`` why. The
+    reason of a ``connected`` one is why something of it can never be mirrored and is left out.
     ``services`` and ``instances`` count what is mirrored here, ``looped`` the instances that came from this registry
     and were left out. ``unconfirmed`` are sources of the source itself that it cannot confirm. ``last_change`` is the
     Unix time of the last write.

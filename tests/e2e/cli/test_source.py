@@ -83,14 +83,18 @@ def test_a_conflict_and_an_outage_are_told(cli: CommandLine, homeport_factory: H
 
 
 def test_without_sources_nothing_is_listed(ours: CommandLine) -> None:
-    assert (ours("source", "list").code, ours("source", "list").out) == (0, "")
-    assert ours("source", "status", "--format", "json").json == []
+    for command in ("list", "status"):
+        outcome = ours("source", command)
+        assert (outcome.code, outcome.out) == (0, "")
+        assert outcome.err.startswith("homeport: the registry mirrors nothing;")
+    programs = ours("source", "status", "--format", "json")
+    assert (programs.json, programs.err) == ([], "")
 
 
 def test_consul_has_no_sources(cli: CommandLine, consul: ConsulServer) -> None:
     outcome = cli("source", "list", "--backend", consul.backend_url)
     assert outcome.code == 1
-    assert outcome.err == "homeport: Consul mirrors nothing; a Homeport registry has sources\n"
+    assert outcome.err == "homeport: Consul mirrors nothing; use a Homeport registry (homeport://)\n"
 
 
 @pytest.mark.parametrize(

@@ -19,12 +19,13 @@ def lease() -> Iterator[PortLease]:
     lease.release()
 
 
-def ring(factory: HomeportFactory, ports: Sequence[int]) -> list[HomeportServer]:
-    """Servers of which each mirrors the next one, merging what has one name."""
+def ring(factory: HomeportFactory, ports: Sequence[int], *, merge: bool = True) -> list[HomeportServer]:
+    """Servers of which each mirrors the next one."""
     addresses = [f"{LOOPBACK}:{port}" for port in ports]
     after = [*addresses[1:], addresses[0]]
+    settings = f"removal_hold=0&merge={str(merge).lower()}"
     return [
-        factory(http=one, dev=True, arguments=["--source", f"homeport://{other}?merge=true&removal_hold=0"])
+        factory(http=one, dev=True, arguments=["--source", f"homeport://{other}?{settings}"])
         for one, other in zip(addresses, after, strict=True)
     ]
 
@@ -41,6 +42,23 @@ def test_two_that_mirror_each_other(homeport_factory: HomeportFactory, lease: Po
     until_instances(b, "web", "b-1")
     until_instances(a, "web", "b-1")
     assert instances(b, "web").keys() == {"b-1"}
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_what_only_goes_round_is_no_conflict(size: int, homeport_factory: HomeportFactory, lease: PortLease) -> None:
+    servers = ring(homeport_factory, lease.ports[:size], merge=False)
+    for place, server in enumerate(servers):
+        register(server, f"s{place}", f"{place}")
+    for server in servers:
+        for place in range(size):
+            until_instances(server, f"s{place}", f"{place}", passing=True)
+    for server in servers:
+        row = until_source(server, lambda row: row["Looped"] == 1)
+        assert (row["State"], row["Conflicts"], row["Instances"]) == ("connected", [], size - 1)
+    register(servers[0], "s1", "own")  # now there are two of one name
+    row = until_source(servers[0], lambda row: bool(row["Conflicts"]))
+    assert row["Conflicts"] == [{"Service": "s1", "Node": "homeport"}]
+    assert instances(servers[0], "s1").keys() == {"own"}
 
 
 def test_three_in_a_ring(homeport_factory: HomeportFactory, lease: PortLease) -> None:

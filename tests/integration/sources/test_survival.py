@@ -1,10 +1,16 @@
 """Kills, outages, wipes and wrong tokens: the mirror ends up as the source is, and never serves less meanwhile."""
 
+import contextlib
+import json
+import re
 import threading
 from pathlib import Path
 
 import pytest
 
+from homeport.testing import FaultProxy
+from tests.e2e.cli.command_line import CommandLine
+from tests.integration.registry.mounts import small_disk
 from tests.integration.sources.seeing import (
     deregister,
     instances,
@@ -18,6 +24,7 @@ from tests.servers.factory import ConsulFactory, HomeportFactory
 from tests.servers.homeport import HomeportServer
 
 ROOT = "5e7a4f2c-0000-4000-8000-000000000001"
+WRONG = "5e7a4f2c-0000-4000-8000-00000000dead"
 ACL = {"primary_datacenter": "dc1", "acl": {"enabled": True, "default_policy": "deny", "tokens": {"master": ROOT}}}
 
 
@@ -53,6 +60,59 @@ def test_killed_while_it_mirrors(homeport_factory: HomeportFactory) -> None:
     assert source(mirror)["Instances"] == 40
 
 
+def test_killed_amid_the_first_mirror_of_thousands(homeport_factory: HomeportFactory, tmp_path: Path) -> None:
+    services = {f"s{number}": [f"10.0.{number}.{one}:80" for one in range(30)] for number in range(100)}
+    file = tmp_path / "services.yaml"
+    file.write_text(json.dumps({"services": services}), encoding="utf-8")
+    mirror = homeport_factory(arguments=["--source", f"static://{file}?removal_hold=0"])
+    until_source(mirror, lambda row: row["Instances"] > 0)
+    mirror.kill()
+    mirror.start()
+    until_source(mirror, lambda row: (row["Services"], row["Instances"]) == (100, 3000))
+    for name in ("s0", "s57", "s99"):
+        found = {f"{row['Service']['Address']}:80" for row in instances(mirror, name, passing=True).values()}
+        assert found == set(services[name])
+
+
+def test_the_disk_is_full_and_has_space_again(homeport_factory: HomeportFactory, tmp_path: Path) -> None:
+    services = {f"s{number}": [f"10.0.{number}.{one}:80" for one in range(20)] for number in range(100)}
+    file = tmp_path / "services.yaml"
+    file.write_text(json.dumps({"services": services}), encoding="utf-8")
+    with small_disk(tmp_path / "disk", kib=16 << 10) as disk:
+        ballast = disk / "ballast"
+        ballast.write_bytes(bytes(15 << 20))
+        mirror = homeport_factory(arguments=["--data-dir", str(disk / "data"), "--source", f"static://{file}"])
+        try:
+            row = until_source(mirror, lambda row: row["State"] == "stale")
+            assert row["Reason"].startswith("no space left for ")
+            assert row["Instances"] < 2000
+            ballast.unlink()
+            until_source(mirror, lambda row: (row["State"], row["Instances"]) == ("connected", 2000))
+            (check,) = [one for one in mirror.request("GET", f"/v1/health/node/{row['Node']}") if not one["ServiceID"]]
+            assert check["Output"] == f"mirrored from {row['URL']}"
+            assert "a source is not confirmed" not in mirror.log_path.read_text(), "it was there all the time"
+        finally:
+            mirror.kill()
+
+
+def test_what_cannot_be_stored_is_left_out_and_told(homeport_factory: HomeportFactory, tmp_path: Path) -> None:
+    file = tmp_path / "services.yaml"
+    file.write_text('services: {web: ["10.0.0.1:80"], "bad\\ud800": ["10.0.0.2:80"]}\n', encoding="utf-8")
+    mirror = homeport_factory(arguments=["--source", f"static://{file}?name=far"])
+    until_source(mirror, lambda row: row["Instances"] == 1)
+    row = until_source(mirror, lambda row: bool(row["Reason"]))
+    assert row["State"] == "connected"
+    assert row["Reason"].startswith("the instance 'bad\\ud800-10.0.0.2-80' of ")
+    mirror.restart()
+    assert len(instances(mirror, "web", passing=True)) == 1
+    until_source(mirror, lambda row: bool(row["Reason"]))
+    with contextlib.closing(CommandLine(tmp_path, {"HOMEPORT_BACKEND": mirror.backend_url})) as cli:
+        told = cli("source", "status", "far")
+    lines = dict(re.split(r"  +", line, maxsplit=1) for line in told.out.splitlines())
+    assert (told.code, lines["state"]) == (0, "connected")
+    assert lines["left out"] == row["Reason"]
+
+
 def test_the_source_is_away_and_comes_back_with_or_without_its_data(homeport_factory: HomeportFactory) -> None:
     origin = homeport_factory()
     for number in range(4):
@@ -69,7 +129,9 @@ def test_the_source_is_away_and_comes_back_with_or_without_its_data(homeport_fac
     assert until_source(mirror, lambda row: "refused" in row["Reason"])["State"] == "connecting"
     origin.start()
     until_source(mirror, lambda row: row["State"] == "connected")
-    until_instances(mirror, "web", *everything)
+    register(origin, "web", "web-again")
+    everything.append("web-again")
+    until_instances(mirror, "web", *everything)  # so it has heard of this service itself, and not only of the list
     origin.kill()
     origin.wipe()
     origin.start()
@@ -77,7 +139,7 @@ def test_the_source_is_away_and_comes_back_with_or_without_its_data(homeport_fac
     found = until_instances(mirror, "web", *everything, "new")
     store = origin.request("GET", "/v1/homeport/capabilities")["Store"]
     assert found["new"]["Service"]["Meta"]["homeport-source"] == store
-    until_source(mirror, lambda row: row["State"] == "stale" and row["Reason"] == "reset")
+    until_source(mirror, lambda row: row["State"] == "stale" and "lost its data or was replaced" in row["Reason"])
 
 
 def test_most_of_a_source_is_held(homeport_factory: HomeportFactory) -> None:
@@ -135,7 +197,7 @@ def test_a_wrong_token_is_told_and_everything_else_goes_on(
 ) -> None:
     register(guarded, "web", "web-1")
     file = tmp_path / "token"
-    file.write_text("5e7a4f2c-0000-4000-8000-00000000dead", encoding="utf-8")
+    file.write_text(WRONG, encoding="utf-8")
     mirror = homeport_factory(dev=True, arguments=["--source", f"{guarded.backend_url}?token_file={file}&wait=1s"])
     row = until_source(mirror, lambda row: "token" in row["Reason"])
     assert row["State"] == "connecting"
@@ -145,3 +207,24 @@ def test_a_wrong_token_is_told_and_everything_else_goes_on(
     file.write_text(ROOT, encoding="utf-8")
     until_instances(mirror, "web", "web-1", passing=True)
     until_source(mirror, lambda row: row["State"] == "connected")
+    file.write_text(WRONG, encoding="utf-8")
+    until_source(mirror, lambda row: row["State"] == "stale" and "Give a token that may" in row["Reason"])
+    assert instances(mirror, "web", passing=True).keys() == {"web-1"}
+
+
+def test_a_source_that_is_half_open(homeport_factory: HomeportFactory) -> None:
+    origin = homeport_factory(dev=True)
+    register(origin, "web", "web-1")
+    with FaultProxy(origin.address) as proxy:
+        url = f"homeport://{proxy.address}?timeout=1&wait=1s&removal_hold=0"
+        mirror = homeport_factory(dev=True, arguments=["--source", url])
+        until_instances(mirror, "web", "web-1", passing=True)
+        proxy.stall()
+        row = until_source(mirror, lambda row: row["State"] == "stale")
+        assert "no answer within" in row["Reason"]
+        deregister(origin, "web-1")
+        register(origin, "web", "web-2")
+        assert instances(mirror, "web", passing=True).keys() == {"web-1"}
+        proxy.resume()
+        until_instances(mirror, "web", "web-2", passing=True)
+        until_source(mirror, lambda row: row["State"] == "connected")

@@ -35,7 +35,10 @@ class BehindRow(msgspec.Struct, frozen=True, kw_only=True, rename=go_name):
 
 
 class SourceRow(msgspec.Struct, frozen=True, kw_only=True, rename=go_name):
-    """A source; times are Unix seconds, null where there is none."""
+    """A source; times are Unix seconds, null where there is none.
+
+    The reason of a source that is connected names something that cannot be mirrored.
+    """
 
     node: str
     url: str = msgspec.field(name="URL")

@@ -13,6 +13,7 @@ import msgspec
 
 from homeport.client.backoff import Backoff
 from homeport.client.discovery import Discovery
+from homeport.client.ledger import RESET
 from homeport.client.settings import CacheSettings, ClientSettings
 from homeport.client.tasks import Tasks
 from homeport.errors import BackendUnavailable, HomeportError, InvalidValue, Unsupported
@@ -54,8 +55,10 @@ class Following:
     ) -> None:  # fmt: skip
         self.listed = False
         """Whether it is known which services there are."""
-        self.unlistable = ""
+        self.unlistable: Trouble | None = None
         """Why it never will be, if that is so."""
+        self.unaskable: dict[str, str] = {}
+        """The services that are listed and cannot be asked for, and why."""
         self._backend = backend
         self._settings = settings
         self._take = take
@@ -71,6 +74,14 @@ class Following:
         self._list_trouble: Trouble | None = None
         self._troubles: dict[str, Trouble] = {}
         self._refetching = asyncio.Semaphore(_REFETCHES)
+        self._reset = (
+            f"{backend.url} lost its data or was replaced; what it has no more is kept for {settings.removal_hold:g} s"
+        )
+
+    @property
+    def troubled(self) -> bool:
+        """Whether anything is not confirmed."""
+        return self._list_trouble is not None or bool(self._troubles)
 
     @property
     def trouble(self) -> Trouble | None:
@@ -96,7 +107,8 @@ class Following:
                         self._listed_now(one)
                         await asyncio.sleep(_PACE)
             except Unsupported as error:
-                self.unlistable = f"{error}; name the services that are to be mirrored, by services="
+                reason = f"{error}; name the services that are to be mirrored, by services="
+                self.unlistable = Trouble(time.time(), reason)
                 self._on_trouble()
                 return
             except HomeportError as error:
@@ -168,6 +180,9 @@ class Following:
         if first or one.names != self._listed_names:  # most lists are the one before, with other hints
             self._listed_names = one.names
             self._names = frozenset(filter(self._settings.wants, one.names)) | self._settings.named_services
+            for name in self.unaskable.keys() - self._names:
+                del self.unaskable[name]
+                self._followed.pop(name, None)
             for name in sorted((self._names | (self._stored if first else frozenset())) - known):
                 self._followed[name] = self._tasks.start(
                     self._follow(name, self._discovery), name=f"homeport source {name}"
@@ -208,6 +223,7 @@ class Following:
                     async for snapshot in watch:
                         self._told(name, snapshot)
             except InvalidValue as error:
+                self.unaskable[name] = str(error)
                 _log.warning("a service cannot be mirrored", extra={"service": name, "reason": str(error)})
                 return
             except HomeportError as error:
@@ -216,7 +232,8 @@ class Following:
 
     def _told(self, name: str, snapshot: Snapshot) -> None:
         if snapshot.stale_since is not None:
-            self._troubled(name, Trouble(snapshot.stale_since, snapshot.reason))
+            reason = self._reset if snapshot.reason == RESET else snapshot.reason
+            self._troubled(name, Trouble(snapshot.stale_since, reason))
         elif self._troubles.pop(name, None) is not None:
             self._on_trouble()
         self._take(name, snapshot)

@@ -28,9 +28,9 @@ class Removals:
         self._recent: deque[tuple[float, int]] = deque()
 
     @property
-    def missing(self) -> Collection[str]:
-        """What is gone at the source and still here."""
-        return self._missing.keys()
+    def held(self) -> frozenset[str]:
+        """What is gone at the source and put off."""
+        return frozenset(self._put_off)
 
     @property
     def due_at(self) -> float | None:
@@ -51,7 +51,7 @@ class Removals:
         self._put_off.discard(one)
 
     def decide(self, *, mirrored: int, now: float) -> list[str]:
-        """What is to be removed now, of ``mirrored`` instances in all; it is forgotten here."""
+        """What is to be removed now, of ``mirrored`` instances in all; `removed` takes note that it was."""
         while self._recent and self._recent[0][0] <= now - self._hold:
             self._recent.popleft()
         due = [one for one, since in self._missing.items() if now >= since + self._hold]
@@ -60,9 +60,15 @@ class Removals:
         leaving = len(self._missing) - len(due) + recent
         if leaving > _EVERYDAY and 2 * leaving > mirrored + recent:
             self._put_off |= new
-        elif new:
+        else:
             due.extend(new)
-            self._recent.append((now, len(new)))
-        for one in due:
-            self.back(one)
         return due
+
+    def removed(self, ones: Collection[str], *, now: float) -> None:
+        """These are here no more, whether that was decided here or not."""
+        decided = [one for one in ones if one in self._missing]
+        new = sum(one not in self._put_off for one in decided)
+        if new:
+            self._recent.append((now, new))
+        for one in decided:
+            self.back(one)

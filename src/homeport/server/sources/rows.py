@@ -12,6 +12,7 @@ from homeport.registry.registry import SERF_HEALTH
 
 _OF_NODES = (SERF_HEALTH, SOURCE_CHECK)
 """Checks of nodes that say nothing while they pass, and would say it in one row for every instance."""
+_ENCODER = msgspec.json.Encoder()
 SOURCE_NODE = "homeport-source-node"
 """The metadata key of the node that an instance is on at the source."""
 SOURCE_ID = "homeport-source-id"
@@ -55,6 +56,16 @@ def row_of(instance: Instance, service_id: str, placement: Placement) -> Row:
         port=instance.port, meta=meta, weights=(instance.weight, 1),
     )  # fmt: skip
     return Row(service, _checks(instance, service))
+
+
+def unstorable(row: Row) -> str:
+    """Why a row cannot be stored, empty if it can be: YAML, for one, can write half a surrogate pair into a text."""
+    try:
+        for record in (row.service, *row.checks):
+            _ENCODER.encode(record)
+    except UnicodeEncodeError as error:
+        return f"the instance {row.service.id!a} of {row.service.name!a} cannot be stored ({error})"
+    return ""
 
 
 def _checks(instance: Instance, service: ServiceRecord) -> tuple[CheckRecord, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import uuid
@@ -12,6 +13,8 @@ from types import TracebackType
 from typing import Self, TypeAlias
 
 from homeport.backends.opening import open_backend
+from homeport.client.backoff import Backoff
+from homeport.client.tasks import Tasks
 from homeport.connections.backend_url import UnknownParameter
 from homeport.errors import SettingsError
 from homeport.registry.mirroring import Owner, give_up, write
@@ -31,13 +34,14 @@ Opening: TypeAlias = Callable[[str, Mapping[str, str]], Backend]
 
 _log = logging.getLogger(__name__)
 _REMOVED_AT_ONCE = 30
+_LONGEST_PAUSE = 2.0
 
 
 class Sources:
     """Mirrors the sources of the settings into the registry; use as ``async with``, while it is open.
 
-    What was mirrored from a source that is not in the settings any more is removed first. ``opening`` makes a backend
-    of a URL.
+    What was mirrored from a source that is not in the settings any more is removed first, or as soon as the store can.
+    ``opening`` makes a backend of a URL.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class Sources:
         self._random = random or Random()
         self._opening = opening
         self._mirrors: list[Mirror] = []
+        self._tasks = Tasks()
         self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -65,6 +70,7 @@ class Sources:
                 backend = self._open(settings)
                 stack.push_async_callback(backend.aclose)
                 opened.append((settings, backend, node_name(settings, backend.url)))
+            stack.push_async_callback(self._tasks.aclose)
             nodes = [node for _, _, node in opened]
             for node in nodes:
                 if [one.lower() for one in nodes].count(node.lower()) > 1:
@@ -89,6 +95,7 @@ class Sources:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._closed = True
+        await self._tasks.aclose()
         for mirror in self._mirrors:
             await mirror.aclose()
 
@@ -121,16 +128,28 @@ class Sources:
         for source in found:
             if source.node.lower() in nodes:
                 continue
-            ids = [entry.value.id for entry in self._registry.catalog.services_of(source.node)]
-            fields = {"source": source.node, "backend": source.url, "instances": len(ids)}
             try:
-                for start in range(0, len(ids), _REMOVED_AT_ONCE):
-                    await self._remove(source, ids[start : start + _REMOVED_AT_ONCE])
-                await self._registry.transact(partial(give_up, node=source.node))
+                await self._give_up(source)
             except StoreError as error:
-                _log.warning("what was mirrored cannot be removed", extra={**fields, "reason": str(error)})
-            else:
-                _log.info("a source is no longer configured; what was mirrored from it is removed", extra=fields)
+                fields = {"source": source.node, "reason": str(error)}
+                _log.warning("what was mirrored cannot be removed yet; that is tried again", extra=fields)
+                self._tasks.launch(self._give_up_later(source), name=f"homeport source {source.node} is given up")
+
+    async def _give_up_later(self, source: SourceRecord) -> None:
+        backoff = Backoff(first=0.2, longest=_LONGEST_PAUSE, random=self._random.random)
+        while True:
+            await asyncio.sleep(backoff.next_pause())
+            with contextlib.suppress(StoreError):
+                await self._give_up(source)
+                return
+
+    async def _give_up(self, source: SourceRecord) -> None:
+        ids = [entry.value.id for entry in self._registry.catalog.services_of(source.node)]
+        for start in range(0, len(ids), _REMOVED_AT_ONCE):
+            await self._remove(source, ids[start : start + _REMOVED_AT_ONCE])
+        await self._registry.transact(partial(give_up, node=source.node))
+        fields = {"source": source.node, "backend": source.url, "instances": len(ids)}
+        _log.info("a source is no longer configured; what was mirrored from it is removed", extra=fields)
 
     async def _remove(self, source: SourceRecord, ids: Sequence[str]) -> None:
         owner, now = Owner(source.node, source.owner), self._registry.clock()

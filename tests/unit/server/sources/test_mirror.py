@@ -1,12 +1,14 @@
 """What a source has stands on its node, under the rules, whatever happens."""
 
 import asyncio
+import time
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 import pytest
 
-from homeport.errors import PermissionDenied, SettingsError
-from homeport.model import Instance
+from homeport.errors import BackendUnavailable, InvalidValue, PermissionDenied, SettingsError
+from homeport.model import CheckState, Instance
 from homeport.registry.checks import put_check
 from homeport.registry.mirroring import (
     SOURCE_CHECK,
@@ -22,10 +24,11 @@ from homeport.registry.registry import Registry
 from homeport.registry.store.contract import StoreFull
 from homeport.registry.store.memory import MemoryStore
 from homeport.registry.store.transaction import Refusal
+from homeport.spi import Cursor, Observed
 from homeport.testing.memory import Memory
 from tests.unit.client.virtual_time import run
 from tests.unit.registry.stores import HeldStore
-from tests.unit.server.sources.mirrored import mirroring, one, source
+from tests.unit.server.sources.mirrored import HOLD, mirroring, one, source
 
 
 def test_what_is_there_stands_here_and_follows() -> None:
@@ -167,6 +170,22 @@ class TestRemovals:
 
         run(scenario())
 
+    def test_only_what_is_held_is_logged_as_such(self, caplog: pytest.LogCaptureFixture) -> None:
+        async def scenario() -> None:
+            memory = Memory(web=[one("web", number) for number in range(6)])
+            async with mirroring(source(), one=memory) as mirrored:
+                await mirrored.until(lambda: len(mirrored.rows()) == 6)
+                memory.put("web", *(one("web", number) for number in range(5)))
+                await mirrored.until(lambda: len(mirrored.rows()) == 5)
+                said = "most of a source is gone at once; it is kept for a while"
+                assert said not in caplog.messages
+                memory.put("web", one("web", 0))
+                await mirrored.until(lambda: bool(mirrored.status.held))
+                await mirrored.until_ids("web-0")
+                assert caplog.messages.count(said) == 1
+
+        run(scenario())
+
     def test_without_a_hold_it_goes_at_once(self) -> None:
         async def scenario() -> None:
             memory = Memory(web=[one("web", number) for number in range(4)])
@@ -185,7 +204,9 @@ class TestRemovals:
                 await mirrored.until(lambda: len(mirrored.rows()) == 4)
                 memory.wipe()
                 await mirrored.until(lambda: mirrored.status.state == "stale")
-                assert mirrored.status.reason == "reset"
+                assert mirrored.status.reason == (
+                    "memory:// lost its data or was replaced; what it has no more is kept for 100 s"
+                )
                 assert len(mirrored.rows()) == 4
                 stale_since = asyncio.get_running_loop().time()
                 await mirrored.until(lambda: not mirrored.rows())
@@ -218,6 +239,20 @@ class TestNames:
 
         run(scenario())
 
+    def test_two_sources_may_give_one_id(self) -> None:
+        async def scenario() -> None:
+            first, second = Memory(web=[one("web", 1, id="x")]), Memory(web=[one("web", 2, id="X")])
+            async with mirroring(
+                source("one", merge=True), source("two", merge=True), one=first, two=second
+            ) as mirrored:
+                await mirrored.until_ids("x", node="one")
+                await mirrored.until_ids("X", node="two")
+                first.put("web")
+                await mirrored.until_ids(node="one")
+                assert mirrored.rows("two")["X"].port == 2
+
+        run(scenario())
+
     def test_the_source_that_is_named_first_has_a_name(self) -> None:
         async def scenario() -> None:
             first, second = Memory(), Memory(web=[one("web", 2)])
@@ -233,6 +268,22 @@ class TestNames:
 
 
 class TestLoops:
+    def test_a_service_that_only_came_from_here_is_no_conflict(self) -> None:
+        async def scenario() -> None:
+            async with Registry(MemoryStore()) as registry:
+                back = one("web", 1, meta={"homeport-source": registry.identity.id})
+                memory = Memory(web=[back], db=[one("db", 1)])
+                async with mirroring(source(), registry=registry, one=memory) as mirrored:
+                    await mirrored.register("web", "web-1")
+                    await mirrored.until_ids("db-1")
+                    await mirrored.until(lambda: mirrored.status.looped == 1)
+                    assert not mirrored.status.conflicts
+                    memory.put("web", back, one("web", 2))  # now the source has one of its own
+                    await mirrored.until(lambda: bool(mirrored.status.conflicts))
+                    assert (set(mirrored.rows()), mirrored.status.looped) == ({"db-1"}, 1)
+
+        run(scenario())
+
     def test_what_came_from_here_is_left_out(self) -> None:
         async def scenario() -> None:
             async with Registry(MemoryStore()) as registry:
@@ -285,6 +336,31 @@ class TestLoops:
 
         run(scenario())
 
+    def test_so_is_who_never_told_of_a_service_before_it(self) -> None:
+        class Known(Memory):
+            store = "first"
+
+            async def ping(self) -> dict[str, str]:
+                return {"store": self.store}
+
+            async def watch(
+                self, service: str, *, datacenter: str = "", after: Cursor | None = None
+            ) -> AsyncGenerator[Observed, None]:
+                if self.store == "first":
+                    raise BackendUnavailable("it tells no more than names")
+                async for observed in super().watch(service, datacenter=datacenter, after=after):
+                    yield observed
+
+        async def scenario() -> None:
+            memory = Known(web=[one("web", 1)])
+            async with mirroring(source(), one=memory) as mirrored:
+                await mirrored.until(lambda: mirrored.status.state == "stale")
+                memory.store = "second"
+                await mirrored.until_ids("web-1")
+                assert mirrored.rows()["web-1"].meta["homeport-source"] == "second"
+
+        run(scenario())
+
 
 class TestOutages:
     def test_rows_stay_and_are_marked_until_it_is_back(self) -> None:
@@ -323,6 +399,20 @@ class TestOutages:
 
         run(scenario())
 
+    def test_rows_stay_while_a_token_is_revoked(self) -> None:
+        async def scenario() -> None:
+            memory = Memory(web=[one("web", 1)])
+            async with mirroring(source(), one=memory) as mirrored:
+                await mirrored.until_ids("web-1")
+                with memory.failing(PermissionDenied("the token may not")):
+                    await mirrored.until(lambda: mirrored.status.state == "stale")
+                    assert mirrored.status.reason == "the token may not"
+                    await asyncio.sleep(2 * HOLD)
+                    assert mirrored.rows().keys() == {"web-1"}
+                await mirrored.until(lambda: mirrored.status.state == "connected")
+
+        run(scenario())
+
     def test_a_store_that_is_full_is_tried_again(self) -> None:
         async def scenario() -> None:
             full = True
@@ -335,6 +425,78 @@ class TestOutages:
                     full = False
                     await mirrored.until_ids("web-1")
                     await mirrored.until(lambda: mirrored.status.state == "connected")
+
+        run(scenario())
+
+    def test_a_full_store_says_nothing_about_the_source(self) -> None:
+        """What the node says is for those who mirror it, and could not be written before there is space again."""
+
+        async def scenario() -> None:
+            full = True
+            store = HeldStore(fault=lambda number: StoreFull("the disk is full") if full and number else None)
+            memory = Memory(web=[one("web", 1)])
+            async with Registry(store) as registry, mirroring(source(), registry=registry, one=memory) as mirrored:
+                await mirrored.until(lambda: mirrored.status.reason == "the disk is full")
+                await asyncio.sleep(10.0)
+                full = False
+                await mirrored.until(lambda: mirrored.status.state == "connected")
+                await asyncio.sleep(10.0)
+                puts = [put.value for group in store.groups for effect in group for put in effect.puts.values()]
+                said = [put.output for put in puts if isinstance(put, CheckRecord) and put.id == SOURCE_CHECK]
+                assert set(said) == {"mirrored from memory://"}
+
+        run(scenario())
+
+    def test_a_removal_that_was_held_and_could_not_be_written_is_tried_again(self) -> None:
+        async def scenario() -> None:
+            full = False
+            store = HeldStore(fault=lambda _: StoreFull("the disk is full") if full else None)
+            async with Registry(store) as registry:
+                memory = Memory(web=[one("web", number) for number in range(5)])
+                async with mirroring(source(), registry=registry, one=memory) as mirrored:
+                    await mirrored.until(lambda: len(mirrored.rows()) == 5)
+                    memory.put("web", one("web", 0))
+                    await mirrored.until(lambda: bool(mirrored.status.held))
+                    full = True
+                    await mirrored.until(lambda: mirrored.status.state == "stale")
+                    await asyncio.sleep(HOLD)
+                    assert len(mirrored.rows()) == 5
+                    full = False
+                    await mirrored.until_ids("web-0")
+                    assert (mirrored.status.state, mirrored.status.held) == ("connected", [])
+
+        run(scenario())
+
+    def test_what_could_not_be_written_is_written_later(self) -> None:
+        async def scenario() -> None:
+            full = False
+            store = HeldStore(fault=lambda _: StoreFull("the disk is full") if full else None)
+            async with Registry(store) as registry:
+                memory = Memory(web=[one("web", 1)])
+                async with mirroring(source(), registry=registry, one=memory) as mirrored:
+                    await mirrored.until_ids("web-1")
+                    full = True
+                    memory.put("web", one("web", 1), one("web", 2))
+                    await mirrored.until(lambda: mirrored.status.reason == "the disk is full")
+                    full = False
+                    await mirrored.until_ids("web-1", "web-2")
+
+        run(scenario())
+
+    def test_what_could_not_be_removed_is_not_told_as_held(self) -> None:
+        async def scenario() -> None:
+            full = False
+            store = HeldStore(fault=lambda _: StoreFull("the disk is full") if full else None)
+            async with Registry(store) as registry:
+                memory = Memory(web=[one("web", number) for number in range(5)])
+                async with mirroring(source(), registry=registry, one=memory) as mirrored:
+                    await mirrored.until(lambda: len(mirrored.rows()) == 5)
+                    full = True
+                    memory.put("web", *(one("web", number) for number in range(3)))
+                    await mirrored.until(lambda: mirrored.status.state == "stale")
+                    assert not mirrored.status.held
+                    full = False
+                    await mirrored.until_ids("web-0", "web-1", "web-2")
 
         run(scenario())
 
@@ -357,7 +519,128 @@ class TestOutages:
         run(scenario())
 
 
+class TestWhatCannotBeMirrored:
+    @pytest.mark.parametrize(
+        "broken",
+        [
+            one("bad", 1, id="bad-\ud800"),
+            one("bad", 1, tags=("\udfff",)),
+            one("bad", 1, meta={"\ud800": "x"}),
+            one("bad", 1, checks=(CheckState(id="alive", output="\ud800"),)),
+        ],
+    )
+    def test_an_instance_that_cannot_be_stored_keeps_no_other_away(
+        self, broken: Instance, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def scenario() -> None:
+            memory = Memory(bad=[broken, one("bad", 2)], web=[one("web", 1)])
+            async with mirroring(source(), one=memory) as mirrored:
+                await mirrored.until_ids("bad-2", "web-1")
+                assert mirrored.status.state == "connected"
+                told = mirrored.status.reason
+                assert told.startswith(f"the instance {broken.id!a} of 'bad' cannot be stored (")
+                assert told.isascii()
+                memory.put("bad", broken, one("bad", 2), one("bad", 3))
+                await mirrored.until_ids("bad-2", "bad-3", "web-1")
+                assert caplog.messages.count("an instance cannot be mirrored") == 1
+                memory.put("bad", one("bad", 1), one("bad", 2))
+                await mirrored.until_ids("bad-1", "bad-2", "web-1")
+                assert not mirrored.status.reason
+
+        run(scenario())
+
+    def test_an_instance_that_cannot_be_stored_takes_no_id(self) -> None:
+        async def scenario() -> None:
+            memory = Memory(bad=[one("bad", 1, id="x", tags=("\ud800",))], web=[one("web", 1, id="x")])
+            async with mirroring(source(), one=memory) as mirrored:
+                await mirrored.until_ids("x")
+                assert mirrored.rows()["x"].name == "web"
+
+        run(scenario())
+
+    def test_an_instance_that_cannot_be_stored_any_more_goes(self) -> None:
+        async def scenario() -> None:
+            memory = Memory(bad=[one("bad", 1)], web=[one("web", 1), one("web", 2)])
+            async with mirroring(source(), one=memory) as mirrored:
+                await mirrored.until_ids("bad-1", "web-1", "web-2")
+                memory.put("bad", one("bad", 1, tags=("\ud800",)))
+                await mirrored.until_ids("web-1", "web-2")
+                memory.put("bad")
+                await mirrored.until(lambda: not mirrored.status.reason)
+
+        run(scenario())
+
+    def test_a_service_that_cannot_be_asked_for_is_told(self) -> None:
+        class Picky(Memory):
+            async def watch(
+                self, service: str, *, datacenter: str = "", after: Cursor | None = None
+            ) -> AsyncGenerator[Observed, None]:
+                if service.startswith("."):
+                    raise InvalidValue(f'"{service}" cannot be asked for')
+                async for observed in super().watch(service, datacenter=datacenter, after=after):
+                    yield observed
+
+        async def scenario() -> None:
+            memory = Picky({".": [one(".", 1)], "..": [one("..", 1)], "web": [one("web", 1)]})
+            async with mirroring(source(), one=memory) as mirrored:
+                await mirrored.until_ids("web-1")
+                await mirrored.until(lambda: bool(mirrored.status.reason))
+                assert mirrored.status.state == "connected"
+                assert mirrored.status.reason == (
+                    '"." cannot be asked for (one of 2 services that are not mirrored whole)'
+                )
+                memory.put(".")
+                await mirrored.until(lambda: mirrored.status.reason == '".." cannot be asked for')
+                memory.put("..")
+                await mirrored.until(lambda: not mirrored.status.reason)
+
+        run(scenario())
+
+    def test_a_defect_is_logged_once_and_not_with_every_attempt(self, caplog: pytest.LogCaptureFixture) -> None:
+        class Odd(Memory):
+            asked = 0
+
+            async def ping(self) -> Mapping[str, str]:
+                self.asked += 1
+                if self.asked > 1:
+                    raise ZeroDivisionError
+                return await super().ping()
+
+        async def scenario() -> None:
+            memory = Odd(web=[one("web", 1)])
+            async with mirroring(source(), one=memory) as mirrored:
+                await mirrored.until_ids("web-1")
+                with memory.outage():
+                    await mirrored.until(lambda: mirrored.status.state == "stale")
+                await mirrored.until(lambda: memory.asked > 5)
+                assert mirrored.status.reason == "ZeroDivisionError()"
+                assert caplog.messages.count("a source was not written; it is tried again") == 1
+
+        run(scenario())
+
+
 class TestStarts:
+    def test_another_url_under_the_same_name_that_does_not_answer_is_told_on_the_node(self) -> None:
+        class Moved(Memory):
+            url = "memory://moved"
+
+        async def scenario() -> None:
+            async with Registry(MemoryStore()) as registry:
+                before, after = Memory(web=[one("web", 1)]), Moved()
+                async with mirroring(source(), registry=registry, one=before) as mirrored:
+                    await mirrored.until_ids("web-1")
+                with after.outage():
+                    async with mirroring(source(), registry=registry, one=after):
+
+                        def told() -> str:
+                            check = registry.catalog.check("one", SOURCE_CHECK)
+                            return "" if check is None else str(check.value.output)
+
+                        assert told() == "mirrored from memory://moved"
+                        await mirrored.until(lambda: told().startswith("mirrored from memory://moved, not confirmed"))
+
+        run(scenario())
+
     def test_rows_of_before_stay_and_are_corrected(self) -> None:
         async def scenario() -> None:
             memory = Memory(web=[one("web", number) for number in range(5)], old=[one("old", 1)])
@@ -389,6 +672,24 @@ class TestStarts:
                     assert registry.catalog.node("two") is not None
                 async with mirroring(registry=registry):
                     assert [entry.value.name for entry in registry.catalog.node_entries()] == ["homeport"]
+
+        run(scenario())
+
+    def test_a_source_that_is_no_more_goes_when_there_is_space_again(self) -> None:
+        async def scenario() -> None:
+            full = False
+            store = HeldStore(fault=lambda _: StoreFull("the disk is full") if full else None)
+            memory = Memory(web=[one("web", 1)])
+            async with Registry(store) as registry:
+                async with mirroring(source(), registry=registry, one=memory) as mirrored:
+                    await mirrored.until_ids("web-1")
+                full = True
+                async with mirroring(source("two"), registry=registry, two=memory) as mirrored:
+                    await asyncio.sleep(10.0)
+                    assert mirrored.rows("one").keys() == {"web-1"}
+                    full = False
+                    await mirrored.until(lambda: registry.catalog.node("one") is None)
+                    await mirrored.until_ids("web-1", node="two")
 
         run(scenario())
 
@@ -433,8 +734,11 @@ def test_an_owner_that_was_replaced_writes_no_more() -> None:
                 lambda transaction: claim(transaction, other, url="memory://", address="127.0.0.1", now=0.0)
             )
             memory.put("web", one("web", 2))
+            began = time.time()
             await mirrored.until(lambda: mirrored.status.state == "refused")
             assert mirrored.status.reason == 'the source "one" has another owner now'
+            assert mirrored.status.stale_since is not None
+            assert mirrored.status.stale_since >= began, "until now it was mirrored"
             assert mirrored.rows().keys() == {"web-1"}
 
     run(scenario())

@@ -6,7 +6,9 @@ from homeport.server.sources.removals import Removals
 def decided(removals: Removals, *gone: str, mirrored: int, now: float) -> list[str]:
     for one in gone:
         removals.gone(one, now=now)
-    return sorted(removals.decide(mirrored=mirrored, now=now))
+    due = removals.decide(mirrored=mirrored, now=now)
+    removals.removed(due, now=now)
+    return sorted(due)
 
 
 def test_half_goes_at_once_and_more_is_put_off() -> None:
@@ -41,7 +43,7 @@ def test_what_is_put_off_stays_so_when_others_come_back() -> None:
     removals.back("a")
     removals.back("b")
     assert decided(removals, mirrored=6, now=1.0) == []
-    assert set(removals.missing) == {"c", "d"}
+    assert removals.held == {"c", "d"}
     assert decided(removals, mirrored=6, now=60.0) == ["c", "d"]
 
 
@@ -54,3 +56,23 @@ def test_what_was_put_off_does_not_hold_back_what_goes_after_it() -> None:
 
 def test_no_hold_at_all() -> None:
     assert decided(Removals(0.0), "a", "b", "c", mirrored=3, now=0.0) == ["a", "b", "c"]
+
+
+def test_what_could_not_be_removed_stays_due() -> None:
+    removals = Removals(60.0)
+    for one in "abc":
+        removals.gone(one, now=0.0)
+    assert sorted(removals.decide(mirrored=6, now=0.0)) == ["a", "b", "c"]
+    removals.removed(["a"], now=0.0)
+    assert sorted(removals.decide(mirrored=5, now=1.0)) == ["b", "c"], (
+        "what was tried in vain does not count as removed"
+    )
+    removals.removed(["b", "c"], now=1.0)
+    assert decided(removals, "d", mirrored=3, now=2.0) == [], "what was removed in the end counts"
+    assert decided(removals, mirrored=3, now=62.0) == ["d"]
+    removals.gone("e", now=70.0)
+    for one in "fg":
+        removals.gone(one, now=70.0)
+    assert removals.decide(mirrored=3, now=70.0) == []
+    assert sorted(removals.decide(mirrored=3, now=130.0)) == ["e", "f", "g"]
+    assert sorted(removals.decide(mirrored=3, now=131.0)) == ["e", "f", "g"]
