@@ -38,7 +38,7 @@ def reply(
         for record in records:
             name, ttl, cls, kind, data = record.split(" ", 4)
             section.append(dns.rrset.from_text(name, int(ttl), cls, kind, data))
-    return message.to_wire()
+    return message.to_wire(max_size=65_535)
 
 
 class StandInServer:

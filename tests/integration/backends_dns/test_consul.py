@@ -56,3 +56,20 @@ async def test_names_of_rfc_2782_and_datacenters(consul: ConsulServer, name: str
     other = open_dns(f"dns://127.0.0.1:{consul.dns_port}/node.consul", {})
     with pytest.raises(Unsupported, match=r"node\.consul has no names for the datacenter"):
         await other.fetch(name, datacenter=consul.datacenter)
+
+
+@pytest.mark.parametrize("parameters", ["record=srv", "record=a&port=80&family=ipv4"])
+async def test_all_instances_are_found_though_consul_cuts_answers_off_without_a_word(
+    consul: ConsulServer, name: str, parameters: str
+) -> None:
+    """By UDP it leaves out what does not fit, without the flag for that, unless ``enable_truncate`` is set."""
+    numbers = range(1, 100)
+    for number in numbers:
+        entry = {"ID": f"{name}-{number}", "Service": name, "Address": f"10.0.1.{number}", "Port": 80}
+        body = {"Node": name, "Address": "10.0.1.1", "SkipNodeUpdate": number > 1, "Service": entry}
+        consul.request("PUT", "/v1/catalog/register", body)
+    try:
+        backend = open_dns(f"dns://127.0.0.1:{consul.dns_port}?{parameters}", {})
+        assert endpoints((await backend.fetch(name)).instances) == sorted(f"10.0.1.{number}:80" for number in numbers)
+    finally:
+        consul.request("PUT", "/v1/catalog/deregister", {"Node": name})

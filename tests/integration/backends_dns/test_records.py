@@ -73,7 +73,7 @@ async def test_the_statement_that_a_service_is_not_there_is_believed(bind: BindS
 
 async def test_srv_records_of_hosts_that_do_not_exist_are_no_empty_set(bind: BindServer) -> None:
     bind.replace(ZONE, "dangling", "SRV", "0 0 1 nobody.services.test.")
-    with pytest.raises(InvalidAnswer, match=r'"dangling" name nobody\.services\.test .* none of these hosts has'):
+    with pytest.raises(InvalidAnswer, match=r'"dangling" name nobody\.services\.test: none of them has an address in'):
         await found(bind.address, "dangling")
 
 
@@ -168,7 +168,7 @@ async def test_domains_are_searched_in_order(bind: BindServer) -> None:
 
 async def test_what_dns_cannot_do_is_said_together_with_who_can(bind: BindServer) -> None:
     async with discovery(bind) as dns:
-        with pytest.raises(Unsupported, match=r"no list of services; .* a registry for all: homeport:// or consul://"):
+        with pytest.raises(Unsupported, match=r"no list of services; ask for one by its name, or use "):
             await dns.services()
         with pytest.raises(Unsupported, match="takes no registrations"):
             _ = await dns.register("billing", port=1)

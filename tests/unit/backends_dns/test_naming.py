@@ -67,3 +67,9 @@ def test_the_longest_pattern_wins_and_may_name_several_servers() -> None:
     assert hosts("service.consul") == ["b", "c"]
     assert hosts("xservice.consul") == ["a"]
     assert hosts("consul.example") == []
+
+
+def test_a_pattern_that_only_looks_like_a_name() -> None:
+    """What its length is in DNS shows when it is encoded."""
+    with pytest.raises(InvalidValue, match="cannot be a name in DNS: "):
+        servers_for(dns.name.from_text("a.test"), [Resolver(f"*.{'ü' * 60}", HostPort("a", 1))])

@@ -89,6 +89,8 @@ def test_every_parameter() -> None:
         ("dns://h?resolvers=consul=h", {}, 'resolvers names the pattern "consul"; write for example *.service.consul'),
         ("dns://h?resolvers=*.=h", {}, 'resolvers names the pattern "*."'),
         ("dns://h?resolvers=*.a.*.b=h", {}, 'resolvers names the pattern "*.a.*.b"'),
+        ("dns://h?resolvers=*.a..b=h", {}, 'resolvers names the pattern "*.a..b"'),
+        (f"dns://h?resolvers=*.{'x' * 64}=h", {}, f'resolvers names the pattern "*.{"x" * 64}"'),
         ("dns://h?resolvers=*.a=h:x", {}, 'resolvers, *.a: the address names the port "x"'),
         ("dns://", {"DNS_PORT": "0"}, 'DNS_PORT is "0"; it must lie between 1 and 65535'),
         ("dns://", {"DNS_SERVER": "a b"}, 'DNS_SERVER: the address names "a b"'),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+import logging
+from collections.abc import AsyncGenerator, Mapping, MutableMapping, Sequence
 from typing import NamedTuple
 
 import dns.name
@@ -11,6 +12,7 @@ import dns.rcode
 import dns.rdatatype
 from dns.rdtypes.IN.SRV import SRV
 
+from homeport.abilities import LISTING
 from homeport.connections.access import Access
 from homeport.errors import InvalidAnswer, Unsupported
 from homeport.model import Instance
@@ -21,13 +23,32 @@ from .answers import Addresses, Answer
 from .exchange import Exchange, Exchanged
 from .settings import DNSSettings
 
+_log = logging.getLogger(__name__)
+
 _LONGEST_CHAIN = 8
+_MOST_ROUNDS = 5
+_MOST_NAMED = 3
 _Known = Mapping[tuple[dns.name.Name, dns.rdatatype.RdataType], Addresses]
 
 
 class _Found(NamedTuple):
+    """What one round of questions found, and for how many seconds that holds.
+
+    ``records`` are the SRV records, ``missing`` those of their hosts that were asked for and have no address.
+    """
+
     instances: tuple[Instance, ...]
     ttl: float
+    records: frozenset[SRV] = frozenset()
+    missing: frozenset[dns.name.Name] = frozenset()
+
+    def same(self, before: _Found | None) -> bool:
+        """Whether the round before named the same hosts, and missed the same ones."""
+        return before is not None and (self.records, self.missing) == (before.records, before.missing)
+
+
+_Rounds = MutableMapping[str, _Found]
+"""The last round of each domain."""
 
 
 class DNSBackend:
@@ -39,6 +60,7 @@ class DNSBackend:
     def __init__(self, settings: DNSSettings) -> None:
         self._settings = settings
         self._exchange = Exchange(settings)
+        self._told: dict[tuple[str, str], frozenset[dns.name.Name]] = {}
 
     def __repr__(self) -> str:
         return f"DNSBackend({self.url!r})"
@@ -90,7 +112,7 @@ class DNSBackend:
             Unsupported: the domain has no datacenters.
             InvalidValue: the service has a name that DNS cannot have.
         """
-        return Observed(instances=(await self._find(service, datacenter)).instances)
+        return Observed(instances=(await self._find(service, datacenter, {})).instances)
 
     async def watch(
         self, service: str, *, datacenter: str = "", after: Cursor | None = None
@@ -101,8 +123,9 @@ class DNSBackend:
             BackendError: as `fetch`.
         """
         del after  # DNS has no positions
+        rounds: dict[str, _Found] = {}
         while True:
-            found = await self._find(service, datacenter)
+            found = await self._find(service, datacenter, rounds)
             yield Observed(instances=found.instances)
             await asyncio.sleep(mapping.pause(found.ttl, self._settings, empty=not found.instances))
 
@@ -114,11 +137,10 @@ class DNSBackend:
         """
         del datacenter
         raise Unsupported(
-            "DNS has no list of services; ask for one by its name, or a registry for all: homeport:// or consul://",
-            backend=self.url,
+            "DNS has no list of services", backend=self.url, instead="ask for one by its name", able=LISTING
         )
 
-    async def _find(self, service: str, datacenter: str) -> _Found:
+    async def _find(self, service: str, datacenter: str, rounds: _Rounds) -> _Found:
         """What the first domain says that has instances; if none has, how long that holds."""
         domains = [
             naming.in_datacenter(domain, datacenter, backend=self.url)
@@ -126,13 +148,58 @@ class DNSBackend:
         ]
         ttl = float("inf")
         for domain in domains:
-            found = await self._find_in(service, domain, datacenter)
+            found = rounds[domain] = await self._settled(service, domain, datacenter, rounds.get(domain))
+            self._tell(service, domain, found)
             ttl = min(ttl, found.ttl)
             if found.instances:
                 return _Found(found.instances, ttl)
         return _Found((), ttl)
 
+    async def _settled(self, service: str, domain: str, datacenter: str, before: _Found | None) -> _Found:
+        """What a domain says, asked until no host is missing for the reason alone that the zone changed meanwhile.
+
+        SRV records and addresses are answers of their own. When the zone changes between them, a host may have no
+        address although none lacked one before or after (RFC 2782 wants at least one for each). So that is believed
+        only when two rounds of questions in a row say it.
+
+        Raises:
+            InvalidAnswer: no two rounds say the same, or none of the hosts has an address.
+        """
+        for _ in range(_MOST_ROUNDS):
+            found = await self._find_in(service, domain, datacenter)
+            if not found.missing or found.same(before):
+                break
+            before = found
+        else:
+            raise InvalidAnswer(
+                f'the SRV records of "{service}" and the addresses of their hosts did not fit together {_MOST_ROUNDS} '
+                "times in a row: the zone changes all the time, or the servers of it differ",
+                backend=self.url,
+            )
+        if found.missing and not found.instances:
+            raise InvalidAnswer(
+                f'the SRV records of "{service}" name {_names(found.missing)}: none of them has an address in DNS',
+                backend=self.url,
+            )
+        return found
+
+    def _tell(self, service: str, domain: str, found: _Found) -> None:
+        """Log which hosts are left out, whenever these are others."""
+        if found.missing == self._told.get((service, domain), frozenset()):
+            return
+        if not found.missing:
+            del self._told[service, domain]
+            return
+        self._told[service, domain] = found.missing
+        _log.warning(
+            'the SRV records of "%s" name %s without an address in DNS; left out',
+            service,
+            _names(found.missing),
+            extra={"service": service, "backend": self.url},
+        )
+
     async def _find_in(self, service: str, domain: str, datacenter: str) -> _Found:
+        """One round of questions."""
         settings = self._settings
         names = naming.names(service, domain, srv=settings.srv)
         ttl = float("inf")
@@ -157,22 +224,19 @@ class DNSBackend:
         return _Found(mapping.from_addresses(service, found, settings.port, datacenter=datacenter), found.ttl)
 
     async def _at_targets(self, service: str, answer: Answer, known: _Known, datacenter: str) -> _Found:
-        """The instances of the first priority of which a target has an address."""
+        """The instances of the first priority of which a target has an address, and the targets that have none."""
         groups = mapping.by_priority(answer.records or ())
         ttl = answer.ttl
+        missing: set[dns.name.Name] = set()
+        instances: tuple[Instance, ...] = ()
         for group in groups:
             hosts = await self._hosts(group, known)
             ttl = min(ttl, *(host.ttl for host in hosts.values()))
+            missing.update(name for name, host in hosts.items() if not host.texts)
             instances = mapping.from_srv(service, group, hosts, datacenter=datacenter)
             if instances:
-                return _Found(instances, ttl)
-        if groups:
-            raise InvalidAnswer(
-                f'the SRV records of "{service}" name {groups[0][0].target.to_text(omit_final_dot=True)} and '
-                "others, but none of these hosts has an address in DNS",
-                backend=self.url,
-            )
-        return _Found((), ttl)
+                break
+        return _Found(instances, ttl, frozenset(record for group in groups for record in group), frozenset(missing))
 
     async def _hosts(self, records: Sequence[SRV], known: _Known) -> Mapping[dns.name.Name, Addresses]:
         """The addresses of all targets, asked for at once where they did not come along."""
@@ -221,3 +285,10 @@ class DNSBackend:
         raise InvalidAnswer(
             f"{name.to_text(omit_final_dot=True)} is an alias in a chain of aliases without an end", backend=self.url
         )
+
+
+def _names(hosts: frozenset[dns.name.Name]) -> str:
+    """The first few names, and how many more there are."""
+    names = [host.to_text(omit_final_dot=True) for host in sorted(hosts)]
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -24,6 +24,8 @@ from homeport.errors import BackendError, BackendUnavailable, InvalidAnswer, Ref
 from .naming import servers_for
 from .settings import DNSSettings
 
+_UDP_BYTES = 512  # without EDNS: RFC 1035, 4.2.1
+_TCP_BYTES = 65_535
 _PAYLOAD_BYTES = 1232  # what passes every network unfragmented: https://www.dnsflagday.net/2020/
 _FIRST_ROUND = 1 / 3  # of the time; the rest is for those that said nothing then
 _AT_ONCE = 64
@@ -45,7 +47,7 @@ class Exchange:
     def __init__(self, settings: DNSSettings) -> None:
         self._settings = settings
         self._turn = asyncio.Semaphore(_AT_ONCE)
-        self._answered: HostPort | None = None
+        self._failed: set[HostPort] = set()
 
     async def ask(self, name: dns.name.Name, kind: dns.rdatatype.RdataType) -> Exchanged:
         """Ask for the records of one type; the answer has the code NOERROR or NXDOMAIN.
@@ -71,10 +73,12 @@ class Exchange:
                         message = await self._ask_one(server, query, patience)
                     except TimeoutError:
                         silent.append(server)
+                        self._failed.add(server)
                     except BackendError as error:
                         failures[server] = error
+                        self._failed.add(server)
                     else:
-                        self._answered = server
+                        self._failed.discard(server)
                         return Exchanged(message, server, asyncio.get_running_loop().time() - now)
                 waiting = silent
             for server in waiting:
@@ -108,7 +112,7 @@ class Exchange:
             message = await _by_udp(server, query)
         if message is None:
             message = await dns.asyncquery.tcp(query, server.host, port=server.port)
-        if message.flags & dns.flags.TC:
+        if message.flags & dns.flags.TC or _may_be_cut(message, _TCP_BYTES):
             raise InvalidAnswer(
                 f"the answer of {server} for {_asked(query)} is cut off even by TCP", backend=self._settings.url
             )
@@ -138,8 +142,11 @@ class Exchange:
         """A server under its addresses, from the system if it has a name. Raises OSError when there are none."""
         if _is_address(server.host):
             return [server]
-        async with asyncio.timeout(self._settings.timeout):
-            places = await asyncio.get_running_loop().getaddrinfo(server.host, server.port, type=socket.SOCK_DGRAM)
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                places = await asyncio.get_running_loop().getaddrinfo(server.host, server.port, type=socket.SOCK_DGRAM)
+        except UnicodeError as error:
+            raise OSError("no name of a host") from error
         return list(dict.fromkeys(HostPort(str(place[4][0]), server.port) for place in places))
 
     def _system_servers(self) -> Sequence[HostPort]:
@@ -147,7 +154,7 @@ class Exchange:
         path = self._settings.resolv_conf
         try:
             system = dns.resolver.Resolver(filename=path)
-        except (dns.exception.DNSException, UnicodeDecodeError) as error:
+        except (dns.exception.DNSException, ValueError) as error:  # ValueError: an address that is none
             raise BackendUnavailable(
                 f"this system names no DNS server in {path}; name one, for example dns://10.0.0.1:53/service.consul",
                 backend=self._settings.url,
@@ -155,8 +162,8 @@ class Exchange:
         return [HostPort(str(server), self._settings.system_port) for server in system.nameservers]
 
     def _in_order(self, servers: Sequence[HostPort]) -> Sequence[HostPort]:
-        """The one that answered last in front, so that one that is down costs time only once."""
-        return sorted(servers, key=lambda server: server != self._answered)
+        """Those that did not answer the last time behind, so that one that is down costs time only once."""
+        return sorted(servers, key=lambda server: server in self._failed)
 
     def _no_answer(self, server: HostPort, reason: str) -> BackendUnavailable:
         return BackendUnavailable(
@@ -208,7 +215,7 @@ async def _by_udp(server: HostPort, query: dns.message.QueryMessage) -> dns.mess
 
 
 class Answering(asyncio.DatagramProtocol):
-    """Takes the answer to one question out of what comes in."""
+    """Takes the answer to one question out of what comes in: a message, or None where TCP is needed for the whole."""
 
     def __init__(self, query: dns.message.QueryMessage) -> None:
         self._query = query
@@ -224,12 +231,25 @@ class Answering(asyncio.DatagramProtocol):
         except (dns.exception.DNSException, ValueError):
             return
         if self._query.is_response(message) and not self.answer.done():
+            whole = whole and not _may_be_cut(message, self._query.payload or _UDP_BYTES)
             self.answer.set_result(message if whole else None)
 
     def error_received(self, exc: Exception) -> None:
         """Nobody listens there."""
         if not self.answer.done():
             self.answer.set_exception(exc)
+
+
+def _may_be_cut(message: dns.message.Message, room_bytes: int) -> bool:
+    """Whether an answer has so little room left that records may lack, though it does not say so.
+
+    Consul leaves out the records that do not fit, by TCP too, and says so only with ``dns_config.enable_truncate``. An
+    answer of which it did that has no room for another record, and records are of about one size: this asks for room
+    for two.
+    """
+    size_bytes = len(message.wire or b"")
+    records = sum(len(records) for records in message.answer)
+    return records > 0 and room_bytes - size_bytes < 2 * size_bytes / (records + 1)
 
 
 def _is_address(host: str) -> bool:
@@ -249,6 +269,8 @@ def _words(error: BaseException) -> str:
         return "connection refused"
     if isinstance(error, EOFError):
         return "the connection was closed"
+    if isinstance(error, socket.gaierror):  # its numbers are no errno
+        return str(error.strerror).lower()
     if isinstance(error, OSError) and error.errno is not None:
         return os.strerror(error.errno).lower()
     return str(error).rstrip(".").lower()

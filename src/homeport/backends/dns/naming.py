@@ -8,6 +8,7 @@ from typing import NamedTuple
 import dns.exception
 import dns.name
 
+from homeport.abilities import DATACENTERS
 from homeport.connections.backend_url import HostPort
 from homeport.errors import InvalidValue, Unsupported
 
@@ -63,9 +64,10 @@ def in_datacenter(domain: str, datacenter: str, *, backend: str) -> str:
         return domain
     if labels[0] != "service" or labels[-1] != "consul" or len(labels) not in (2, 3):
         raise Unsupported(
-            f'{domain or "the root"} has no names for the datacenter "{datacenter}"; name the domain of that '
-            f"datacenter in the URL (Consul's is service.{datacenter}.consul), or ask a registry: homeport:// or consul://",
+            f'{domain or "the root"} has no names for the datacenter "{datacenter}"',
             backend=backend,
+            instead=f"name the domain of that datacenter in the URL (Consul's is service.{datacenter}.consul)",
+            able=DATACENTERS,
         )
     return f"service.{datacenter}.consul"
 
@@ -74,10 +76,13 @@ def servers_for(name: dns.name.Name, resolvers: Iterable[Resolver]) -> Sequence[
     """The servers of the longest pattern that matches a name, in their order; none if no pattern does.
 
     A pattern matches its domain and everything below it.
+
+    Raises:
+        InvalidValue: a pattern has no name for DNS.
     """
     matching: dict[int, list[HostPort]] = {}
     for resolver in resolvers:
-        domain = dns.name.from_text(resolver.domain)
+        domain = absolute(resolver.domain)
         if name.is_subdomain(domain):
             matching.setdefault(len(domain), []).append(resolver.server)
     return matching[max(matching)] if matching else ()

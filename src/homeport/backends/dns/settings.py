@@ -5,6 +5,7 @@ A parameter of the URL wins over a variable of the environment.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Literal, TypeAlias, cast, get_args
 
@@ -22,6 +23,8 @@ LONGEST_REFRESH = 60.0
 
 Record: TypeAlias = Literal["auto", "srv", "a"]
 Family: TypeAlias = Literal["auto", "ipv4", "ipv6", "both"]
+
+_PATTERN = re.compile(r"\*(\.[^.*]{1,63})+\.?")
 
 PARAMETERS = (
     "port", "record", "srv", "family", "resolvers", "refresh", "floor", "negative_floor", "timeout", "tcp",
@@ -94,7 +97,7 @@ class DNSSettings(msgspec.Struct, frozen=True, kw_only=True):
                     f"{self.url}: {name} is {value:g} s, more than refresh with its {self.refresh:g} s; change one"
                 )
         for resolver in self.resolvers:
-            if not resolver.pattern.startswith("*.") or not resolver.domain or "*" in resolver.domain:
+            if not _PATTERN.fullmatch(resolver.pattern):
                 raise SettingsError(
                     f'{self.url}: resolvers names the pattern "{resolver.pattern}"; write for example *.service.consul'
                 )
