@@ -111,7 +111,7 @@ async def test_certificates_that_are_rotated_on_disk_are_followed(
     url = f"{secured.url}?{own.parameters}&wait=1s"
     async with (
         Discovery(url, settings=settings, environ={}, handle_signals=False) as discovery,
-        discovery.register(name, port=1, ttl=5.0) as registration,
+        discovery.register(name, port=1, ttl=60.0) as registration,
         discovery.watch(name) as watch,
     ):
         await asyncio.to_thread(consul.stop)

@@ -9,7 +9,7 @@ from tests.servers.consul import ConsulServer
 from tests.servers.process import clean_environment
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "with_consul.py"
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 async def printed(consul: ConsulServer) -> list[str]:

@@ -131,6 +131,32 @@ async def test_who_may_not_even_ask_what_he_may_believes_the_answer(name: str, s
         assert (await backend.fetch(name)).instances == ()
 
 
+@pytest.mark.parametrize("path", ["/v1/health/service/web", "/v1/query/web/execute"])
+async def test_what_was_hidden_until_just_now_is_asked_for_once_more(path: str) -> None:
+    """A stand-in for a Consul whose token is given its permission between two questions."""
+    row = {"Node": {"Node": "n", "Address": "10.0.0.1"}, "Service": {"ID": "web-1", "Service": "web", "Port": 80}}
+    answers: dict[str, list[object]] = {
+        "/v1/health/service/web": [[], [row]],
+        "/v1/query/web/execute": [{"Service": "web", "Nodes": []}, {"Service": "web", "Nodes": [row]}],
+        "/v1/internal/acl/authorize": [[{"Allow": True}]],
+        "/v1/catalog/services": [{"web": []}],
+        "/v1/catalog/service/web": [[{"Node": "n", "Address": "10.0.0.1", "ServiceID": "web-1", "ServiceName": "web"}]],
+    }
+    asked: list[dict[str, str]] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.path == path:
+            asked.append(dict(request.query))
+        return web.json_response(answers[request.path].pop(0), headers={"X-Consul-Index": "7"})
+
+    consul = TestServer(web.Application())
+    consul.app.router.add_route("*", "/{path:.*}", answer)
+    via = "via=query&" if "query" in path else ""
+    async with consul, aclosing(open_consul(f"consul://127.0.0.1:{consul.port}?{via}wait=1s", {})) as backend:
+        assert [one.id for one in (await backend.fetch("web")).instances] == ["web-1"]
+    assert len(asked) == 2
+
+
 async def test_what_everybody_may_needs_no_token(guarded: Guarded, name: str) -> None:
     await asyncio.to_thread(guarded.add, name)
     policy = guarded.policy(name, f'service "{name}" {{ policy = "read" }} {NODES}')

@@ -140,9 +140,9 @@ def test_checks_have_ids_that_begin_with_the_service_s_and_names() -> None:
 
 
 def test_expectations_are_sent_where_they_are_understood_and_refused_elsewhere() -> None:
-    service = Service(name="api", id="a", checks=(HTTPCheck(url="u", expected_status=204, expected_body="ok"),))
+    service = Service(name="api", id="a", checks=(HTTPCheck(url="http://u", expected_status=204, expected_body="ok"),))
     sent = body(service, expectations=True)["Checks"][0]
-    assert (sent["ExpectedStatus"], sent["ExpectedBody"], sent["HTTP"]) == (204, "ok", "u")
+    assert (sent["ExpectedStatus"], sent["ExpectedBody"], sent["HTTP"]) == (204, "ok", "http://u")
     with pytest.raises(Unsupported, match='Consul cannot expect a status or a body \\("http check 1" of "api"\\)'):
         body(service)
 

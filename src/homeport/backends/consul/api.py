@@ -42,6 +42,8 @@ _PASSING_TROUBLES = (
     "No known Consul servers",
 )
 _ENTERPRISE = "Consul Enterprise feature"
+_WITHOUT_NAMESPACES = "leave out namespace= and partition= in the backend URL, or CONSUL_NAMESPACE and CONSUL_PARTITION"
+UNKNOWN_TOKEN = "ACL not found"  # noqa: S105 - what Consul says of a token that it does not know
 
 _CAPABILITIES = msgspec.json.Decoder(native.Capabilities)
 _ROOTS = msgspec.json.Decoder(dict[str, Any])
@@ -71,6 +73,7 @@ class ConsulAPI:
         self._asking = asyncio.Lock()
         self._capabilities: native.Capabilities | None = None
         self._identity: str | None = None
+        self._outages = 0
         self.without_acls = False
         """Whether who answers is known to let everybody read everything."""
 
@@ -163,6 +166,7 @@ class ConsulAPI:
         try:
             return await self._connection.request(method, path, params=params, body=body, timeout=timeout)
         except BackendUnavailable:
+            self._outages += 1
             self._capabilities = None
             self._identity = None
             self.without_acls = False
@@ -176,14 +180,15 @@ class ConsulAPI:
                 f"{where} does not let this program {purpose}: {said}. "
                 "Give a token that may, for example by token_file= in the backend URL.",
                 backend=backend,
+                unauthenticated=answer.status == 401 or UNKNOWN_TOKEN in answer.text,
             )
         if answer.status == 400 and _ENTERPRISE in said:
             if STORE_HEADER in answer.headers:
                 return self._no_namespaces()
             return Unsupported(
-                f"the Consul at {where} is the free edition, and namespaces and partitions are of Consul Enterprise; "
-                "leave out namespace= and partition= in the backend URL, or CONSUL_NAMESPACE and CONSUL_PARTITION.",
+                f"the Consul at {where} is the free edition, and namespaces and partitions are of Consul Enterprise",
                 backend=backend,
+                instead=_WITHOUT_NAMESPACES,
             )
         if answer.status in (429, 502, 503, 504) or _is_passing_trouble(answer):
             return BackendUnavailable(f"the registry at {where} cannot {purpose} now: {said}", backend=backend)
@@ -200,9 +205,9 @@ class ConsulAPI:
 
     def _no_namespaces(self) -> Unsupported:
         return Unsupported(
-            "a Homeport registry has no namespaces and no partitions, Consul Enterprise does; leave out namespace= and "
-            "partition= in the backend URL, or CONSUL_NAMESPACE and CONSUL_PARTITION.",
+            "a Homeport registry has no namespaces and no partitions, as Consul Enterprise has",
             backend=self.settings.url,
+            instead=_WITHOUT_NAMESPACES,
         )
 
     def stranger(self, answer: Answer) -> InvalidAnswer:
@@ -238,7 +243,8 @@ class ConsulAPI:
             BackendError: nobody answers.
         """
         async with self._asking:
-            if self._capabilities is None:
+            while self._capabilities is None:
+                outages = self._outages
                 answer = await self.send("GET", "/v1/homeport/capabilities")
                 if _is_passing_trouble(answer):
                     raise self.refusal(answer, "say what it offers")
@@ -246,7 +252,8 @@ class ConsulAPI:
                     found = _CAPABILITIES.decode(answer.body) if answer.status == 200 else native.PLAIN_CONSUL
                 except (msgspec.DecodeError, UnicodeDecodeError):
                     raise self.stranger(answer) from None
-                self._capabilities = found
+                if self._outages == outages:  # else it may be the answer of who was there before
+                    self._capabilities = found
             if self._capabilities.product != native.PLAIN_CONSUL.product and "ns" in self.scope():
                 raise self._no_namespaces()
             return self._capabilities
@@ -266,17 +273,25 @@ class ConsulAPI:
             BackendError: nobody answers.
         """
         async with self._asking:
-            if self._identity is not None:
-                return
-            answer = await self.send("GET", "/v1/connect/ca/roots")
-            if STORE_HEADER in answer.headers:
-                self._identity = ""
-            elif answer.status == 200:
-                self._identity = _trust_domain(answer)
-            elif not _is_passing_trouble(answer):
-                servers = await self.send("GET", "/v1/catalog/service/consul")
-                if not _is_passing_trouble(servers):
-                    self._identity = _server_ids(servers)
+            while self._identity is None:
+                outages = self._outages
+                identity = await self._ask_identity()
+                if identity is None:
+                    return
+                if self._outages == outages:  # else it may be the answer of who was there before
+                    self._identity = identity
+
+    async def _ask_identity(self) -> str | None:
+        """Which cluster answers, "" if nothing tells; None if it cannot say so just now."""
+        answer = await self.send("GET", "/v1/connect/ca/roots")
+        if STORE_HEADER in answer.headers:
+            return ""
+        if answer.status == 200:
+            return _trust_domain(answer)
+        if _is_passing_trouble(answer):
+            return None
+        servers = await self.send("GET", "/v1/catalog/service/consul")
+        return None if _is_passing_trouble(servers) else _server_ids(servers)
 
 
 def quoted(text: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 
 import msgspec
 
+from homeport import abilities
 from homeport.connections.access import Access
 from homeport.errors import (
     Conflict,
@@ -140,8 +141,9 @@ class ConsulBackend:
         """
         if self._queries is not None:
             raise Unsupported(
-                "Consul's prepared queries cannot be watched; ask again and again, or leave via=query out",
+                "Consul's prepared queries cannot be watched",
                 backend=self.url,
+                instead="ask again and again, or leave via=query out",
             )
         observed = await self._observe(service, datacenter, known=after, block=False, identify=True, cached=False)
         yield observed
@@ -196,7 +198,7 @@ class ConsulBackend:
             Unsupported: this is plain Consul.
         """
         if not await self._api.offers("sources"):
-            raise Unsupported("Consul mirrors nothing; a Homeport registry has sources", backend=self.url)
+            raise Unsupported("Consul mirrors nothing", backend=self.url, able=abilities.SOURCES)
         answer = await self._api.request("GET", "/v1/homeport/sources", purpose="list sources")
         return self._api.decode(_SOURCE_ROWS, answer)
 
@@ -290,7 +292,7 @@ class ConsulBackend:
         """
         if status == "maintenance":
             raise Unsupported(
-                "a check cannot report maintenance; report passing, warning or critical", backend=self.url
+                "a check cannot report maintenance", backend=self.url, instead="report passing, warning or critical"
             )
         found = await self._find_check(instance_id, check)
         answer = await self._api.send(
@@ -317,8 +319,9 @@ class ConsulBackend:
         """
         if not await self._api.offers("check-run"):
             raise Unsupported(
-                "Consul cannot be asked to run a check; it runs each at its interval; a Homeport registry can",
+                "Consul cannot be asked to run a check, and runs each at its interval",
                 backend=self.url,
+                able=abilities.RUNNING_CHECKS,
             )
         found = await self._find_check(instance_id, check)
         purpose = f'run the check "{found.name}" of "{instance_id}"'
@@ -334,7 +337,7 @@ class ConsulBackend:
             Unsupported: this is plain Consul, which keeps no history.
         """
         if not await self._api.offers("check-history"):
-            raise Unsupported("Consul keeps no history of checks; a Homeport registry does", backend=self.url)
+            raise Unsupported("Consul keeps no history of checks", backend=self.url, able=abilities.HISTORY)
         params = {"service": service, "since": f"{since:.6f}"}
         answer = await self._api.request(
             "GET", "/v1/homeport/check/history", params=params, purpose="read the history of checks"
@@ -402,12 +405,14 @@ class ConsulBackend:
             timeout = wait + wait / 16 + self._settings.timeout
         if identify:
             await self._api.identify()
-        answer = await self._api.request(
-            "GET", f"/v1/health/service/{quoted(service)}", params=params, timeout=timeout, purpose=f'read "{service}"'
-        )
+        path = f"/v1/health/service/{quoted(service)}"
+        purpose = f'read "{service}"'
+        answer = await self._api.request("GET", path, params=params, timeout=timeout, purpose=purpose)
         entries = self._api.decode(_ENTRIES, self._api.fresh(answer))
-        if not entries:
-            await confirm_absence(self._api, service, answer, datacenter=datacenter)
+        if not entries and not await confirm_absence(self._api, service, answer, datacenter=datacenter):
+            params = self._api.reading(datacenter, cached=False)
+            answer = await self._api.request("GET", path, params=params, purpose=purpose)
+            entries = self._api.decode(_ENTRIES, self._api.fresh(answer))
         try:
             cursor = mapping.cursor(answer.headers.get("x-consul-index"), self._api.store_of(answer))
             reset = mapping.is_reset(known, cursor, may_lag=self._settings.may_lag)

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 
 import msgspec
 
+from homeport.abilities import KEYS
 from homeport.connections.http import Answer
 from homeport.errors import BackendError, Conflict, InvalidAnswer, InvalidValue, Refused, Unsupported
 from homeport.spi import Cursor, KeyEntry, KeysObserved
@@ -114,9 +115,9 @@ class ConsulKeys:
     def _refusal(self, answer: Answer, purpose: str) -> BackendError:
         if answer.status == 404 and STORE_HEADER in answer.headers:
             return Unsupported(
-                f"a Homeport registry keeps no keys and values, so it cannot {purpose}; Consul (consul://) and etcd "
-                "(etcd://) do",
+                f"a Homeport registry keeps no keys and values, so it cannot {purpose}",
                 backend=self._api.settings.url,
+                able=KEYS,
             )
         if answer.status == 413:
             return Refused(

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from homeport.abilities import EXPECTING
 from homeport.errors import InvalidAnswer, InvalidValue, Unsupported
 from homeport.model import (
     STATUSES,
@@ -71,7 +72,8 @@ def registration(
     """
     if service.weight < 1:
         raise Unsupported(
-            f'Consul takes no weight of 0 for "{service.name}"; give 1, or take the instance out by maintenance'
+            f'Consul takes no weight of 0 for "{service.name}"',
+            instead="give 1, or take the instance out by maintenance",
         )
     checks = [
         agent_check(check, service, position, expectations=expectations)
@@ -125,8 +127,9 @@ def agent_check(check: HealthCheck, service: Service, position: int, *, expectat
         return wire.AgentCheck(**fields)
     if not expectations:
         raise Unsupported(
-            f'Consul cannot expect a status or a body ("{check_label(check, position)}" of "{service.name}"); '
-            "leave expected_status and expected_body out, or use a Homeport registry"
+            f'Consul cannot expect a status or a body ("{check_label(check, position)}" of "{service.name}")',
+            instead="leave expected_status and expected_body out",
+            able=EXPECTING,
         )
     return ExpectingCheck(**fields, expected_status=check.expected_status or 0, expected_body=check.expected_body or "")
 

@@ -12,7 +12,7 @@ from homeport.connections.http import Answer
 from homeport.errors import PermissionDenied
 from homeport.wire import consul as wire
 
-from .api import STORE_HEADER, ConsulAPI, quoted
+from .api import STORE_HEADER, UNKNOWN_TOKEN, ConsulAPI, quoted
 
 _FILTERED_HEADER = "x-consul-results-filtered-by-acls"
 
@@ -28,8 +28,11 @@ _SERVICES = msgspec.json.Decoder(dict[str, object])
 _INSTANCES = msgspec.json.Decoder(list[wire.CatalogService])
 
 
-async def confirm_absence(api: ConsulAPI, service: str, answer: Answer, *, datacenter: str = "") -> None:
-    """Return if ``answer``, which names no instance of ``service``, can be believed, or nobody can tell.
+async def confirm_absence(api: ConsulAPI, service: str, answer: Answer, *, datacenter: str = "") -> bool:
+    """Whether ``answer``, which names no instance of ``service``, can be believed, or nobody can tell.
+
+    False when the token may read instances by now: they are new, or the token could not a moment ago. Nothing wakes
+    who waits for more than that answer said, so it is to be asked for again at once.
 
     Raises:
         PermissionDenied: the token may not read the service, or not the nodes that its instances are on.
@@ -39,19 +42,20 @@ async def confirm_absence(api: ConsulAPI, service: str, answer: Answer, *, datac
         raise _denial(api, answer, f'read "{service}"')
     allowed = await _may_read(api, service, answer, datacenter=datacenter)
     if allowed is None:
-        return
+        return True
     if not allowed:
         raise _denial(api, answer, f'read "{service}"')
     params = api.scope(datacenter)
     listed = await api.request("GET", "/v1/catalog/services", params=params, purpose="list services")
     if service not in api.decode(_SERVICES, listed):
-        return
+        return True
     # The list of names takes no permission for nodes. Once more, since the service may be new.
     again = await api.request(
         "GET", f"/v1/catalog/service/{quoted(service)}", params=params, purpose=f'read "{service}"'
     )
     if not api.decode(_INSTANCES, again):
         raise _denial(api, answer, f'read the nodes of "{service}" (node:read)')
+    return False
 
 
 async def confirm_no_services(api: ConsulAPI, answer: Answer, *, datacenter: str = "") -> None:
@@ -97,7 +101,7 @@ async def _may_read(
     )
     if told.status == 401 and "ACL support disabled" in told.text:
         api.without_acls = True
-    if told.status == 403 and "ACL not found" in told.text:
+    if told.status == 403 and UNKNOWN_TOKEN in told.text:
         raise api.refusal(told, f'read "{name}"')
     if told.status != 200:  # perhaps a proxy that lets nobody ask
         return None

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from homeport.abilities import QUERIES
+from homeport.connections.http import Answer
 from homeport.errors import InvalidAnswer, Refused, Unsupported
 from homeport.spi import Observed, ServiceSummary
 from homeport.wire import consul as wire
@@ -60,12 +62,30 @@ class PreparedQueries:
             Unsupported: this is no Consul, and has no queries.
             BackendError: there is no proper answer.
         """
+        answer = await self._execute(name, datacenter)
+        result = self._api.decode(_RESULT, self._api.fresh(answer))
+        if not result.nodes and not await confirm_absence(self._api, result.service, answer, datacenter=datacenter):
+            # It may also choose none of those that there are: that is believed when it says so again.
+            answer = await self._execute(name, datacenter)
+            result = self._api.decode(_RESULT, self._api.fresh(answer))
+        try:
+            return Observed(instances=mapping.instances(result.entries()))
+        except (InvalidAnswer, msgspec.DecodeError) as error:
+            raise InvalidAnswer(f"{answer.origin}: {error}", backend=self._api.settings.url) from error
+
+    async def names(self, *, datacenter: str) -> Sequence[ServiceSummary]:
+        """The queries that this token may see and that have a name."""
+        params = self._api.reading(datacenter, cached=False)
+        answer = await self._api.request("GET", "/v1/query", params=params, purpose="list prepared queries")
+        found = self._api.decode(_DEFINITIONS, answer)
+        return [ServiceSummary(name=name) for name in sorted({one.name for one in found if one.name})]
+
+    async def _execute(self, name: str, datacenter: str) -> Answer:
         settings = self._api.settings
         chosen = {"near": settings.near, "limit": str(settings.limit or "")}
         params = {
             **self._api.reading(datacenter), **{key: value for key, value in chosen.items() if value},
         }  # fmt: skip
-        purpose = f'run the prepared query "{name}"'
         answer = await self._api.send("GET", f"/v1/query/{quoted(name)}/execute", params=params)
         if answer.status == 404 and "Query not found" in answer.text:
             raise Refused(
@@ -76,25 +96,14 @@ class PreparedQueries:
             )
         if answer.status == 404 and STORE_HEADER in answer.headers:
             raise Unsupported(
-                "a Homeport registry has no prepared queries, Consul does; leave via=query out of the backend URL",
+                "a Homeport registry has no prepared queries",
                 backend=settings.url,
+                instead="leave via=query out of the backend URL",
+                able=QUERIES,
             )
         if answer.status != 200:
-            raise self._api.refusal(answer, purpose)
-        result = self._api.decode(_RESULT, self._api.fresh(answer))
-        if not result.nodes:
-            await confirm_absence(self._api, result.service, answer, datacenter=datacenter)
-        try:
-            return Observed(instances=mapping.instances(result.entries()))
-        except (InvalidAnswer, msgspec.DecodeError) as error:
-            raise InvalidAnswer(f"{answer.origin}: {error}", backend=settings.url) from error
-
-    async def names(self, *, datacenter: str) -> Sequence[ServiceSummary]:
-        """The queries that this token may see and that have a name."""
-        params = self._api.reading(datacenter, cached=False)
-        answer = await self._api.request("GET", "/v1/query", params=params, purpose="list prepared queries")
-        found = self._api.decode(_DEFINITIONS, answer)
-        return [ServiceSummary(name=name) for name in sorted({one.name for one in found if one.name})]
+            raise self._api.refusal(answer, f'run the prepared query "{name}"')
+        return answer
 
 
 def _without_nulls(value: Any) -> Any:
