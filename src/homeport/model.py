@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias, get_args
 
 import msgspec
 
+from .check_rules import wrong_field
 from .errors import InvalidValue
 from .versions import version_range
 
@@ -30,6 +31,8 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``success_before_passing``, ``failures_before_warning`` and ``failures_before_critical`` count consecutive results
     before the status moves; 0 moves at once. ``deregister_after`` removes the whole service when the check has been
     critical for that long (None: never). ``status`` is the status until the first result.
+
+    A check that could never be asked is refused with `InvalidValue`; the message names the check and the field.
     """
 
     id: str = ""
@@ -40,6 +43,11 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     failures_before_warning: int = 0
     failures_before_critical: int = 0
     deregister_after: float | None = None
+
+    def __post_init__(self) -> None:
+        wrong = wrong_field(str(self.__struct_config__.tag), msgspec.structs.asdict(self))
+        if wrong is not None:
+            raise InvalidValue(wrong)
 
 
 class HTTPCheck(Check, frozen=True, tag="http"):

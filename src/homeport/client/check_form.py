@@ -1,11 +1,14 @@
-"""A health check as people write it in a dictionary or a file: ``{"http": URL, "interval": "10s"}``."""
+"""A health check as people write it in a dictionary or a file: ``{"http": URL, "interval": "10s"}``.
+
+What the values may be is for the check itself to say, as it does for one made in a program; see `homeport.check_rules`.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -31,17 +34,14 @@ def health_check(form: Check | Mapping[str, object]) -> HealthCheck:
     kind = kind_of(form)
     assert isinstance(form, Mapping)
     make, subject = _KINDS[kind]
-    known = {field.name: field.type for field in msgspec.structs.fields(make) if field.name != subject}
-    fields: dict[str, Any] = {subject: _subject(kind, form[kind])}
+    known = [field.name for field in msgspec.structs.fields(make) if field.name != subject]
+    fields: dict[str, Any] = {}
     for word, value in form.items():
-        if word == kind:
-            continue
-        name = _CONSULS_WORDS.get(word, word)
-        if name not in known:
+        name = subject if word == kind else _CONSULS_WORDS.get(word, word)
+        if word != kind and name not in known:
             raise InvalidValue(f'a health check by {kind} has no "{word}"{did_you_mean(str(word), known)}')
         read = _READERS.get(name)
-        fields[name] = read(word, value) if read else _of_type(word, value, known[name])
-    _refuse_nonsense(kind, fields, subject)
+        fields[name] = value if read is None else read(value)
     check: HealthCheck = make(**fields)
     return check
 
@@ -72,34 +72,18 @@ _KINDS: dict[str, tuple[Any, str]] = {
 }
 
 
-def duration(name: str, value: object) -> float:
-    """Seconds from a number or a text such as ``"1m30s"``.
-
-    Raises:
-        InvalidValue: it is neither.
-    """
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+def _duration(value: object) -> object:
+    """The seconds that a text such as ``"1m30s"`` means; the check itself refuses what is left."""
     if isinstance(value, str):
-        try:
+        with contextlib.suppress(DurationError):
             return parse_duration(value)
-        except DurationError as error:
-            raise InvalidValue(f'the {name} of a health check is "{value}"; write for example "10s"') from error
-    raise InvalidValue(f'the {name} of a health check is {value!r}; give a number of seconds, or a text such as "10s"')
-
-
-def _subject(kind: str, value: object) -> object:
-    if kind == "ttl":
-        return duration("ttl", value)
-    if kind == "script":
-        if isinstance(value, str):
-            return _words(value) if "\n" not in value.strip() else ("/bin/sh", "-c", value)
-        if isinstance(value, list | tuple) and all(isinstance(part, str) for part in value):
-            return tuple(value)
-        raise InvalidValue("the script of a health check must be a command line or a list of texts")
-    if not isinstance(value, str) or not value:
-        raise InvalidValue(f"the {kind} of a health check must be a text")
     return value
+
+
+def _command(value: object) -> object:
+    if isinstance(value, str):
+        return _words(value) if "\n" not in value.strip() else ("/bin/sh", "-c", value)
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _words(line: str) -> tuple[str, ...]:
@@ -107,47 +91,24 @@ def _words(line: str) -> tuple[str, ...]:
         return tuple(shlex.split(line))
     except ValueError as error:
         reason = str(error).lower()
-        raise InvalidValue(f"the script of a health check is {line!r}, which is no command line: {reason}") from error
+        raise InvalidValue(f"the command of a script check is no command line: {reason}") from error
 
 
-def _refuse_nonsense(kind: str, fields: Mapping[str, Any], subject: str) -> None:
-    """Refuse what could never be asked, where it is written rather than at each interval."""
-    asked = fields[subject]
-    if kind == "http" and not (asked.startswith(("http://", "https://")) and urlsplit(asked).netloc):
-        raise InvalidValue(f'the http of a health check is "{asked}"; write http://HOST:PORT/PATH')
-    if kind in ("tcp", "grpc"):
-        place = asked.partition("/")[0] if kind == "grpc" else asked
-        host, _, port = place.rpartition(":")
-        if not (host and port.isascii() and port.isdigit() and 0 < int(port) <= 65535):
-            form = "HOST:PORT/SERVICE or HOST:PORT" if kind == "grpc" else "HOST:PORT"
-            raise InvalidValue(f'the {kind} of a health check is "{asked}"; write {form}')
-    if kind == "script" and not asked:
-        raise InvalidValue("the script of a health check is empty; give a command line")
-    for name in ("interval", "timeout", "ttl"):
-        if name in fields and not fields[name] > 0:
-            raise InvalidValue(f"the {name} of a health check is {fields[name]:g} s; it must be above 0")
+def _headers(value: object) -> object:
+    return {name: _header(one) for name, one in value.items()} if isinstance(value, Mapping) else value
 
 
-def _headers(name: str, value: object) -> dict[str, tuple[str, ...]]:
-    if not isinstance(value, Mapping):
-        raise InvalidValue(f"the {name} of a health check must be a mapping of names to texts")
-    return {str(key): (one,) if isinstance(one, str) else tuple(map(str, one)) for key, one in value.items()}
+def _header(value: object) -> object:
+    if isinstance(value, str | int | float):
+        return (str(value),)
+    return tuple(map(str, value)) if isinstance(value, list | tuple) else value
 
 
-def _optional_duration(name: str, value: object) -> float | None:
-    return None if value is None else duration(name, value)
-
-
-def _of_type(name: str, value: object, kind: Any) -> object:
-    try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        raise InvalidValue(f"the {name} of a health check is {value!r}: {error}") from error
-
-
-_READERS: dict[str, Callable[[str, object], object]] = {
-    "interval": duration,
-    "timeout": duration,
-    "deregister_after": _optional_duration,
+_READERS: dict[str, Callable[[object], object]] = {
+    "interval": _duration,
+    "timeout": _duration,
+    "ttl": _duration,
+    "deregister_after": _duration,
     "headers": _headers,
+    "command": _command,
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from copy import copy
 from functools import lru_cache, partial
 from weakref import ref
 
@@ -23,6 +24,7 @@ from homeport.model import Instance
 
 from .http.environment import proxy_in_environment
 from .http.exchange import Abandoned, Exchange
+from .http.hedging import first_response, patience_for
 from .http.routing import Routing
 
 __all__ = ["DeadlinePassed", "Routing", "ServiceDisconnected", "ServiceUnreachable", "discovery_middleware"]
@@ -79,22 +81,24 @@ async def _send(
             ),
             abandoned,
         )
+        patience = patience_for(request, exchange)
         while True:
-            _aim(request, url, server_hostname, exchange.begin().instance)
+            if patience is None:
+                _aim(request, url, server_hostname, exchange.begin().instance)
             try:
-                response = await (
-                    _within_the_deadline(exchange, request, handler) if exchange.bounded else handler(request)
-                )
+                if patience is not None:
+                    response = await first_response(exchange, _Sender(request, handler), patience=patience)
+                elif exchange.bounded:
+                    response = await _within_the_deadline(exchange, request, handler)
+                else:
+                    response = await handler(request)
             except aiohttp.ClientError as error:
                 pause = _failed(exchange, error)
                 if pause is None:
                     raise
-            except (OSError, asyncio.CancelledError) as error:
+            except BaseException as error:
                 # Also aiohttp's total time-out (a TimeoutError is an OSError), after which no attempt could succeed.
-                exchange.broke(error)
-                raise
-            except BaseException:
-                exchange.disregard()
+                _end(exchange, error)
                 raise
             else:
                 pause = exchange.answered(response.status)
@@ -143,11 +147,47 @@ def _url_at(url: URL, address: str, port: int) -> URL:
     return url.with_host(address).with_port(port or None)
 
 
+class _Sender:
+    """Sends one request to several instances; see `homeport.integrations.http.hedging.Sender`."""
+
+    def __init__(self, request: ClientRequest, handler: ClientHandlerType) -> None:
+        self._request = request
+        self._handler = handler
+
+    async def send(self, exchange: Exchange) -> ClientResponse:
+        instance = exchange.begin().instance
+        # A request is changed while it is sent, so each attempt has one of its own.
+        request = copy(self._request)
+        request.headers = request.headers.copy()
+        _aim(request, request.url, request.server_hostname, instance)
+        if exchange.bounded:
+            return await _within_the_deadline(exchange, request, self._handler)
+        return await self._handler(request)
+
+    def status(self, response: ClientResponse) -> int:
+        return response.status
+
+    def ended(self, exchange: Exchange, error: BaseException) -> None:
+        _end(exchange, error)
+
+    async def discard(self, response: ClientResponse) -> None:
+        response.close()
+
+
 def _failed(exchange: Exchange, error: aiohttp.ClientError) -> float | None:
     if isinstance(error, aiohttp.InvalidURL):
         exchange.disregard()
         return None
     return exchange.failed(error, sent=not isinstance(error, _NEVER_SENT))
+
+
+def _end(exchange: Exchange, error: BaseException) -> None:
+    """Record an attempt that ended without a response."""
+    of_an_instance = isinstance(error, aiohttp.ClientError) and not isinstance(error, aiohttp.InvalidURL)
+    if of_an_instance or isinstance(error, OSError | asyncio.CancelledError):
+        exchange.broke(error)
+    else:
+        exchange.disregard()
 
 
 def _would_be_repeated(error: aiohttp.ClientError) -> bool:

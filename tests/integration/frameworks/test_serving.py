@@ -17,7 +17,7 @@ from homeport.integrations.serving.advertisement import Advertisement, worth_rep
 from homeport.integrations.serving.departure import Departure
 from homeport.integrations.serving.listening import listening_ports
 
-TIMEOUT = 30.0
+TIMEOUT = 60.0
 
 
 def test_listening_ports_are_those_of_this_process(tmp_path: Path) -> None:

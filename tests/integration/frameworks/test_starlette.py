@@ -96,7 +96,7 @@ def test_the_asgi_worker_of_gunicorn_serves_it_too(homeport: HomeportServer, tmp
 
 
 def test_a_registry_that_is_away_keeps_nobody_from_serving(homeport_factory: HomeportFactory, tmp_path: Path) -> None:
-    registry = homeport_factory(http="127.0.0.1:0")
+    registry = homeport_factory()
     registry.stop()
     environment = {"SHOP_NAME": "shop-early", "SHOP_PORT": "1234"}
     with serving(tmp_path / "web", UVICORN, backend=registry.backend_url, environment=environment) as server:

@@ -14,7 +14,7 @@ from tests.servers.ports import LOOPBACK, PortLease
 from tests.servers.process import ServerProcess, clean_environment, wait_until
 
 HERE = Path(__file__).parent
-TIMEOUT = 30.0
+TIMEOUT = 60.0
 
 
 class WebServer(ServerProcess):

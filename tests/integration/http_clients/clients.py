@@ -20,6 +20,7 @@ from homeport.integrations import httpx2 as for_httpx2
 from homeport.integrations.aiohttp import discovery_middleware
 from homeport.integrations.http import Routing
 from homeport.integrations.requests import DiscoveryAdapter
+from homeport.spi import Observer
 from homeport.testing.memory import Memory
 
 
@@ -107,8 +108,15 @@ class Aiohttp:
     timeout_error = aiohttp.ServerTimeoutError
     any_error = aiohttp.ClientError
 
-    def __init__(self, memory: Memory, routing: Routing, settings: ClientSettings, authority: Path | None) -> None:
-        self.discovery = Discovery(memory, settings=settings, handle_signals=False)
+    def __init__(
+        self,
+        memory: Memory,
+        routing: Routing,
+        settings: ClientSettings,
+        authority: Path | None,
+        observer: Observer | None,
+    ) -> None:
+        self.discovery = Discovery(memory, settings=settings, observer=observer, handle_signals=False)
         self._tls = ssl.create_default_context(cafile=authority) if authority else True
         self.session = aiohttp.ClientSession(middlewares=[discovery_middleware(self.discovery, routing)])
 
@@ -164,11 +172,12 @@ class AsyncHttpx:
         routing: Routing,
         settings: ClientSettings,
         authority: Path | None,
+        observer: Observer | None,
     ) -> None:
         self.connect_error = library.ConnectError
         self.timeout_error = library.ReadTimeout
         self.any_error = library.TransportError
-        self.discovery = Discovery(memory, settings=settings, handle_signals=False)
+        self.discovery = Discovery(memory, settings=settings, observer=observer, handle_signals=False)
         inner = library.AsyncHTTPTransport(verify=ssl.create_default_context(cafile=authority)) if authority else None
         self.client = library.AsyncClient(transport=transport(self.discovery, routing, transport=inner))
 
@@ -223,11 +232,12 @@ class BlockingHttpx:
         routing: Routing,
         settings: ClientSettings,
         authority: Path | None,
+        observer: Observer | None,
     ) -> None:
         self.connect_error = library.ConnectError
         self.timeout_error = library.ReadTimeout
         self.any_error = library.TransportError
-        self.discovery = BlockingDiscovery(memory, settings=settings, handle_signals=False)
+        self.discovery = BlockingDiscovery(memory, settings=settings, observer=observer, handle_signals=False)
         inner = library.HTTPTransport(verify=ssl.create_default_context(cafile=authority)) if authority else None
         self.client = library.Client(transport=transport(self.discovery, routing, transport=inner))
 
@@ -265,8 +275,15 @@ class Requests:
     timeout_error = requests.ReadTimeout
     any_error = requests.RequestException
 
-    def __init__(self, memory: Memory, routing: Routing, settings: ClientSettings, authority: Path | None) -> None:
-        self.discovery = BlockingDiscovery(memory, settings=settings, handle_signals=False)
+    def __init__(
+        self,
+        memory: Memory,
+        routing: Routing,
+        settings: ClientSettings,
+        authority: Path | None,
+        observer: Observer | None,
+    ) -> None:
+        self.discovery = BlockingDiscovery(memory, settings=settings, observer=observer, handle_signals=False)
         self.session = requests.Session()
         # Given with each request, since REQUESTS_CA_BUNDLE would take precedence over the session's.
         self._verify = str(authority) if authority else True
@@ -324,22 +341,27 @@ def make(
     routing: Routing | None = None,
     settings: ClientSettings | None = None,
     authority: Path | None = None,
+    observer: Observer | None = None,
 ) -> Client:
     """The client of that name."""
     routing, settings = routing or Routing(), settings or ClientSettings()
     match name:
         case "aiohttp":
-            return Aiohttp(memory, routing, settings, authority)
+            return Aiohttp(memory, routing, settings, authority, observer)
         case "requests":
-            return Requests(memory, routing, settings, authority)
+            return Requests(memory, routing, settings, authority, observer)
         case "httpx":
-            return AsyncHttpx(httpx, for_httpx.DiscoveryTransport, memory, routing, settings, authority)
+            return AsyncHttpx(httpx, for_httpx.DiscoveryTransport, memory, routing, settings, authority, observer)
         case "httpx2":
-            return AsyncHttpx(httpx2, for_httpx2.DiscoveryTransport, memory, routing, settings, authority)
+            return AsyncHttpx(httpx2, for_httpx2.DiscoveryTransport, memory, routing, settings, authority, observer)
         case "httpx blocking":
-            return BlockingHttpx(httpx, for_httpx.BlockingDiscoveryTransport, memory, routing, settings, authority)
+            return BlockingHttpx(
+                httpx, for_httpx.BlockingDiscoveryTransport, memory, routing, settings, authority, observer
+            )
         case "httpx2 blocking":
-            return BlockingHttpx(httpx2, for_httpx2.BlockingDiscoveryTransport, memory, routing, settings, authority)
+            return BlockingHttpx(
+                httpx2, for_httpx2.BlockingDiscoveryTransport, memory, routing, settings, authority, observer
+            )
     raise ValueError(name)
 
 

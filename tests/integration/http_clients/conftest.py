@@ -9,6 +9,7 @@ import pytest
 
 from homeport import ClientSettings
 from homeport.integrations.http import Routing
+from homeport.spi import Observer
 from homeport.testing.memory import Memory
 
 from .clients import NAMES, Client, make
@@ -22,7 +23,12 @@ class Connect(Protocol):
     """Makes the client that the test is about."""
 
     def __call__(
-        self, *, routing: Routing | None = None, settings: ClientSettings | None = None, authority: Path | None = None
+        self,
+        *,
+        routing: Routing | None = None,
+        settings: ClientSettings | None = None,
+        authority: Path | None = None,
+        observer: Observer | None = None,
     ) -> Client: ...
 
 
@@ -57,9 +63,15 @@ async def connect(request: pytest.FixtureRequest, memory: Memory) -> AsyncGenera
     async with AsyncExitStack() as stack:
 
         def start(
-            *, routing: Routing | None = None, settings: ClientSettings | None = None, authority: Path | None = None
+            *,
+            routing: Routing | None = None,
+            settings: ClientSettings | None = None,
+            authority: Path | None = None,
+            observer: Observer | None = None,
         ) -> Client:
-            client = make(request.param, memory, routing=routing, settings=settings, authority=authority)
+            client = make(
+                request.param, memory, routing=routing, settings=settings, authority=authority, observer=observer
+            )
             stack.push_async_callback(client.aclose)
             return client
 

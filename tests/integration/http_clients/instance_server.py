@@ -28,14 +28,16 @@ class Seen(NamedTuple):
 class InstanceServer:
     """Serves in threads until `stop`, which also cuts every connection.
 
-    ``status`` and ``drops`` decide about every request: another status than 200, or no answer at all. What waits for
-    the test (``/hang``, the second half of ``/stream`` and ``/cut``) waits for ``go_on``.
+    ``status``, ``drops`` and ``hangs`` decide about every request: another status than 200, no answer at all, or none
+    before ``go_on``. What waits for the test anyway (``/hang``, the second half of ``/stream`` and ``/cut``) waits for
+    that too.
     """
 
     def __init__(self, name: str, *, tls: ssl.SSLContext | None = None) -> None:
         self.name = name
         self.status = 200
         self.drops = False
+        self.hangs = False
         self.seen: list[Seen] = []
         self.server_names: list[str | None] = []
         self.arrived = threading.Event()
@@ -59,9 +61,18 @@ class InstanceServer:
         """How many connections were made to it."""
         return self._server.accepted
 
+    @property
+    def still_connected(self) -> int:
+        """How many connections to it the clients have not closed."""
+        return self._server.still_connected()
+
     def instance(self, service: str = "users", **meta: str) -> Instance:
         """What a registry knows about it."""
         return Instance(id=self.name, service=service, address=LOOPBACK, port=self.port, meta=meta)
+
+    def cut(self) -> None:
+        """Lose every connection."""
+        self._server.cut()
 
     def stop(self) -> None:
         """As if it was killed."""
@@ -100,6 +111,10 @@ class _Server(ThreadingHTTPServer):
             self._open.discard(request)
         super().shutdown_request(request)
 
+    def still_connected(self) -> int:
+        with self._lock:
+            return sum(not _is_closed_by_peer(connection) for connection in self._open)
+
     def cut(self) -> None:
         with self._lock:
             for connection in self._open:
@@ -110,6 +125,15 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Clients that go away are none of a test's business."""
+
+
+def _is_closed_by_peer(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:  # nothing to read, and more may come
+        return False
+    except OSError:
+        return True
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -131,6 +155,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.owner.drops:
             self.close_connection = True
             return
+        if self.owner.hangs:
+            self.owner.go_on.wait(PATIENCE)
         path = urlsplit(self.path).path.strip("/").replace("/", "_") or "who"
         answer = getattr(self, f"_{path}", None)
         if path != "large" and (self.owner.status != 200 or answer is None):

@@ -291,25 +291,25 @@ async def test_nobody_listening_anywhere_is_the_error_of_the_library(client: Cli
     assert not isinstance(caught.value.__cause__, NoInstances)
 
 
-@pytest.mark.timeout(15)
+@pytest.mark.timeout(60)
 async def test_the_deadline_bounds_the_wait_for_an_answer(
     connect: Connect, memory: Memory, servers: list[InstanceServer]
 ) -> None:
     memory.put("users", servers[0].instance())
-    client = connect(settings=ClientSettings(retry=RetrySettings(deadline=0.2)))
-    with pytest.raises(client.timeout_error, match=r'"users" was not answered within 0\.2 s') as caught:
+    client = connect(settings=ClientSettings(retry=RetrySettings(deadline=1.0)))
+    with pytest.raises(client.timeout_error, match=r'"users" was not answered within 1 s') as caught:
         await client.fetch("http://users/hang")
     assert isinstance(caught.value.__cause__, DeadlineExceeded)
     one = await load(client, servers[0].endpoint)
     assert (one.in_flight, one.failures) == (0, 1)
 
 
-@pytest.mark.timeout(15)
+@pytest.mark.timeout(60)
 async def test_the_deadline_bounds_the_body_too(
     connect: Connect, memory: Memory, servers: list[InstanceServer]
 ) -> None:
     memory.put("users", servers[0].instance())
-    client = connect(routing=Routing(deadline=0.8))
+    client = connect(routing=Routing(deadline=2.0))
     opened = await client.open("http://users/stream")
     assert await opened.piece() == b"first"
     with pytest.raises(client.timeout_error) as caught:
@@ -320,7 +320,7 @@ async def test_the_deadline_bounds_the_body_too(
     assert (one.in_flight, one.successes, one.failures) == (0, 0, 1)
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(60)
 async def test_the_deadline_bounds_a_body_that_is_always_on_its_way(
     connect: Connect, servers: list[InstanceServer]
 ) -> None:
@@ -335,10 +335,10 @@ async def test_the_time_out_of_the_library_holds_for_each_attempt(
     client: Client, servers: list[InstanceServer]
 ) -> None:
     with pytest.raises(client.any_error):
-        await client.fetch("http://users/hang", timeout=0.1)
+        await client.fetch("http://users/hang", timeout=0.5)
     attempts = 3  # each given up, perhaps before the server has read it
     await asyncio.to_thread(
-        wait_until, lambda: sum(len(server.seen) for server in servers) == attempts, timeout=10, what="each attempt"
+        wait_until, lambda: sum(len(server.seen) for server in servers) == attempts, timeout=20, what="each attempt"
     )
     assert await settled(client, servers)
 

@@ -220,8 +220,12 @@ async def test_a_key_reaches_the_balancer(library: Any, integration: Any, memory
                     await client.get("http://users/who", headers=headers, extensions=extensions) for _ in range(6)
                 ]
                 assert len({answer.content for answer in answers}) == 1
-            users = [await client.get("http://users/who", headers={"X-User": str(user)}) for user in range(30)]
-            assert len({answer.content for answer in users}) == 3
+            found: set[bytes] = set()
+            for user in range(1000):  # where a key leads depends on the ports, which are others each time
+                found.add((await client.get("http://users/who", headers={"X-User": str(user)})).content)
+                if len(found) == 3:
+                    break
+            assert len(found) == 3
 
 
 @LIBRARIES

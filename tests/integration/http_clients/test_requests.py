@@ -53,8 +53,10 @@ def test_a_key_reaches_the_balancer(memory: Memory, servers: list[InstanceServer
         for _ in range(6):
             session.get("http://users/who", headers={"X-User": "7"})
         assert sorted(len(server.seen) for server in servers) == [0, 0, 6]
-        for user in range(30):
+        for user in range(1000):  # where a key leads depends on the ports, which are others each time
             session.get("http://users/who", headers={"X-User": str(user)})
+            if all(server.seen for server in servers):
+                break
     assert all(server.seen for server in servers)
 
 
@@ -99,7 +101,7 @@ def test_a_defect_of_the_program_is_no_failure_of_an_instance(session: requests.
     assert (one.in_flight, one.successes, one.failures) == (0, 0, 0)
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(60)
 def test_a_response_that_is_not_the_last_gives_its_connection_back(
     discovery: Discovery, servers: list[InstanceServer]
 ) -> None:
@@ -119,7 +121,7 @@ def test_a_response_that_is_thrown_away_is_ended_by_the_next_request(session: re
     assert (one.in_flight, one.successes, one.failures) == (0, 1, 0)
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(60)
 def test_the_time_outs_of_urllib3_are_kept(discovery: Discovery, servers: list[InstanceServer]) -> None:
     with requests.Session() as session:
         session.mount("http://", DiscoveryAdapter(discovery, Routing(deadline=20.0, idempotent=False)))
@@ -127,7 +129,7 @@ def test_the_time_outs_of_urllib3_are_kept(discovery: Discovery, servers: list[I
             with pytest.raises(requests.ReadTimeout, match="read timeout"):
                 session.get("http://users/hang", timeout=timeout)  # type: ignore[arg-type]  # the stubs lack one
     with requests.Session() as session:
-        session.mount("http://", DiscoveryAdapter(discovery, Routing(deadline=0.1)))
+        session.mount("http://", DiscoveryAdapter(discovery, Routing(deadline=0.5)))
         for longer in (Timeout(total=20), (20, 20), None):
             with pytest.raises(requests.ReadTimeout, match="was not answered within"):
                 session.get("http://users/hang", timeout=longer)  # type: ignore[arg-type]

@@ -24,6 +24,10 @@ from homeport.model import AliasCheck, Check, GRPCCheck, HealthCheck, HTTPCheck,
         ({"tcp": "h:1", "deregister_after": "1m30s"}, TCPCheck(target="h:1", deregister_after=90.0)),
         ({"tcp": "h:1", "deregister_after": None}, TCPCheck(target="h:1")),
         ({"tcp": "h:1", "deregister_critical_service_after": "90s"}, TCPCheck(target="h:1", deregister_after=90.0)),
+        (
+            {"http": "http://x", "headers": {"A": 1, "B": [2]}},
+            HTTPCheck(url="http://x", headers={"A": ("1",), "B": ("2",)}),
+        ),
         ({"http": "http://x", "header": {"A": ["1"]}}, HTTPCheck(url="http://x", headers={"A": ("1",)})),
         ({"grpc": "h:1/service", "tls": True}, GRPCCheck(target="h:1/service", tls=True)),
         ({"script": "/bin/check --now 'a b'"}, ScriptCheck(command=("/bin/check", "--now", "a b"))),
@@ -45,31 +49,42 @@ def test_a_form_means_a_check(form: Any, check: HealthCheck) -> None:
         ({"http": "x", "tcp": "y"}, "a health check has http and tcp; give one of http, tcp"),
         ({"http": "x", "intervall": "1s"}, 'a health check by http has no "intervall"; did you mean interval?'),
         ({"tcp": "x", "method": "GET"}, 'a health check by tcp has no "method"'),
-        ({"http": "x", "interval": "10"}, 'the interval of a health check is "10"; write for example "10s"'),
-        ({"http": "x", "interval": True}, "the interval of a health check is True; give a number of seconds"),
-        ({"http": 7}, "the http of a health check must be a text"),
-        ({"http": "localhost/health"}, 'the http of a health check is "localhost/health"; write http://HOST:PORT/PATH'),
-        ({"http": "http:///health"}, 'the http of a health check is "http:///health"; write http://HOST:PORT/PATH'),
-        ({"tcp": "db"}, 'the tcp of a health check is "db"; write HOST:PORT'),
-        ({"tcp": "db:x"}, 'the tcp of a health check is "db:x"; write HOST:PORT'),
-        ({"tcp": ":80"}, 'the tcp of a health check is ":80"; write HOST:PORT'),
-        ({"grpc": "db/users"}, 'the grpc of a health check is "db/users"; write HOST:PORT/SERVICE or HOST:PORT'),
-        ({"script": " "}, "the script of a health check is empty; give a command line"),
-        ({"script": "echo 'a"}, "is no command line: no closing quotation"),
-        ({"http": "http://x", "interval": 0}, "the interval of a health check is 0 s; it must be above 0"),
-        ({"tcp": "h:1", "timeout": "0s"}, "the timeout of a health check is 0 s; it must be above 0"),
-        ({"ttl": 0}, "the ttl of a health check is 0 s; it must be above 0"),
-        ({"script": [1]}, "must be a command line or a list of texts"),
         (
-            {"http": "x", "expected_status": "200"},
-            "the expected_status of a health check is '200': Expected `int | null`",
+            {"http": "http://x", "name": "web", "interval": "10"},
+            'the interval of the HTTP check "web" is "10"; give a number of seconds, in a file or a dictionary also',
         ),
-        ({"http": "x", "status": "fine"}, "the status of a health check is 'fine': Invalid enum value"),
+        ({"script": "echo 'a"}, "is no command line: no closing quotation"),
+        ({"script": " "}, "the command of the script check is empty; give a command line"),
+        ({"http": "http://x", "headers": {"A": None}}, 'must give "A" a tuple of texts'),
         (Check(), "is no health check; give an HTTPCheck"),
-        ({"http": "x", "headers": "A: 1"}, "the headers of a health check must be a mapping"),
     ],
 )
 def test_a_form_that_cannot_be_right_is_refused(form: Any, text: str) -> None:
     with pytest.raises(InvalidValue) as caught:
         health_check(form)
     assert text in str(caught.value)
+
+
+_NAMES_IN_FORMS = {"url": "http", "target": "tcp", "command": "script", "service": "alias"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (HTTPCheck, {"url": "localhost/health"}),
+        (HTTPCheck, {"url": "http://x", "interval": 0}),
+        (HTTPCheck, {"url": "http://x", "method": "GE T"}),
+        (HTTPCheck, {"url": "http://x", "headers": {"A": ["1\r\nB: 2"]}}),
+        (HTTPCheck, {"url": "http://x", "expected_status": "200"}),
+        (TCPCheck, {"target": "db"}),
+        (ScriptCheck, {"command": [1]}),
+        (TTLCheck, {"ttl": 0}),
+        (AliasCheck, {"service": 7}),
+    ],
+)
+def test_what_is_wrong_is_said_alike_of_a_form_and_of_an_object(kind: Any, values: dict[str, Any]) -> None:
+    with pytest.raises(InvalidValue) as of_object:
+        kind(**values)
+    with pytest.raises(InvalidValue) as of_form:
+        health_check({_NAMES_IN_FORMS.get(field, field): value for field, value in values.items()})
+    assert str(of_form.value) == str(of_object.value)

@@ -23,11 +23,12 @@ class Exchange:
     whether there is a deadline.
     """
 
-    __slots__ = ("_abandoned", "_attempts", "_call", "_last", "bounded")
+    __slots__ = ("_abandoned", "_attempts", "_call", "_hedge", "_last", "bounded")
 
-    def __init__(self, attempts: Attempts, abandoned: Abandoned) -> None:
+    def __init__(self, attempts: Attempts, abandoned: Abandoned, *, hedge: Call | None = None) -> None:
         self._attempts = attempts
         self._abandoned = abandoned
+        self._hedge = hedge
         self._call: Call | None = None
         self._last: Exception | None = None
         self.bounded = attempts.remaining is not None
@@ -36,6 +37,24 @@ class Exchange:
     def remaining(self) -> float | None:
         """The seconds left until the deadline, 0 when it is over; None without one."""
         return self._attempts.remaining
+
+    @property
+    def patience(self) -> float | None:
+        """After how many seconds without an answer a `second` exchange may help; None if never."""
+        return self._attempts.settings.hedge_after if self._attempts.idempotent else None
+
+    def second(self) -> Exchange | None:
+        """One for a single attempt beside the one under way, or None if that may not be."""
+        hedge = self._attempts.hedge()
+        return None if hedge is None else Exchange(self._attempts, self._abandoned, hedge=hedge)
+
+    def adopt(self, second: Exchange) -> None:
+        """The call of the second one is the one that counts; that of this one has ended."""
+        self._call, second._call = second._call, None
+
+    def is_retriable(self, status: int) -> bool:
+        """Whether a response with that status is worth another attempt."""
+        return status in self._attempts.settings.statuses
 
     def begin(self) -> Call:
         """The next attempt.
@@ -50,7 +69,7 @@ class Exchange:
             call.disregard()
             call.__exit__(None, None, None)
         try:
-            self._call = call = self._attempts.next().__enter__()
+            self._call = call = (self._hedge or self._attempts.next()).__enter__()
         except NoInstances as error:
             if self._last is None:
                 raise
@@ -77,12 +96,21 @@ class Exchange:
 
     def answered(self, status: int) -> float | None:
         """A response began; the pause before the next attempt, or None if this is the one that counts."""
-        if self._call is not None:
-            self._call.observe(status=status)
+        self.observe(status)
         pause = self._attempts.pause(status=status)
         if pause is not None:
             self.complete()
         return pause
+
+    def observe(self, status: int) -> None:
+        """A response began."""
+        if self._call is not None:
+            self._call.observe(status=status)
+
+    def overtaken(self) -> None:
+        """It is given up because a second one was faster."""
+        if self._call is not None:
+            self._call.overtaken()
 
     def complete(self) -> None:
         """The body is there to its end: a success, unless its status says otherwise."""

@@ -23,6 +23,7 @@ from homeport.errors import DeadlineExceeded, HomeportError, InvalidValue
 from homeport.model import Instance
 
 from .exchange import Abandoned, Exchange
+from .hedging import first_response, patience_for
 from .routing import Headers, Routing
 
 if TYPE_CHECKING:
@@ -235,10 +236,15 @@ class AsyncTransport(_Transport[RequestT, ResponseT]):
             raise self._translated(error) from error
 
     async def _exchanged(self, exchange: Exchange, request: RequestT) -> ResponseT:
+        patience = patience_for(request, exchange)
         while True:
-            aimed = self._aimed(request, exchange.begin().instance, None)
+            if patience is None:
+                answer = self._attempt(exchange, request, exchange.begin().instance)
+            else:
+                sender = _Sender(request, self._attempt, self._library)
+                answer = first_response(exchange, sender, patience=patience)
             try:
-                response = await self._attempt(exchange, aimed)
+                response = await answer
             except Exception as error:
                 pause = self._failed(exchange, error)
                 if pause is None:
@@ -255,7 +261,8 @@ class AsyncTransport(_Transport[RequestT, ResponseT]):
             if pause > 0.0:
                 await asyncio.sleep(pause)
 
-    async def _attempt(self, exchange: Exchange, aimed: RequestT) -> ResponseT:
+    async def _attempt(self, exchange: Exchange, request: RequestT, instance: Instance) -> ResponseT:
+        aimed = self._aimed(request, instance, None)
         if not exchange.bounded:
             return await self._inner(aimed)
         limit = asyncio.timeout(exchange.remaining)
@@ -266,6 +273,35 @@ class AsyncTransport(_Transport[RequestT, ResponseT]):
             if limit.expired():
                 raise exchange.exceeded() from error.__cause__
             raise
+
+
+class _Sender(Generic[RequestT, ResponseT]):
+    """Sends one request to several instances; see `homeport.integrations.http.hedging.Sender`."""
+
+    def __init__(
+        self,
+        request: RequestT,
+        attempt: Callable[[Exchange, RequestT, Instance], Awaitable[ResponseT]],
+        library: Library[RequestT, ResponseT],
+    ) -> None:
+        self._request = request
+        self._attempt = attempt
+        self._library = library
+
+    async def send(self, exchange: Exchange) -> ResponseT:
+        return await self._attempt(exchange, self._request, exchange.begin().instance)
+
+    def status(self, response: ResponseT) -> int:
+        return response.status_code
+
+    def ended(self, exchange: Exchange, error: BaseException) -> None:
+        if isinstance(error, Exception) and not self._library.is_of_an_instance(error):
+            exchange.disregard()
+        else:
+            exchange.broke(error)
+
+    async def discard(self, response: ResponseT) -> None:
+        await response.aclose()
 
 
 class BlockingTransport(_Transport[RequestT, ResponseT]):

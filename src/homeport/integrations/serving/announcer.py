@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable
 from random import Random
-from types import FrameType
 
 from homeport.blocking import Discovery, Registration
 from homeport.client.backoff import Backoff
@@ -25,6 +24,7 @@ from .advertisement import (
 )
 from .departure import Departure
 from .listening import listening_ports
+from .preloading import in_each_worker
 
 _log = logging.getLogger(__name__)
 
@@ -33,8 +33,8 @@ class Announcer:
     """Waits on a thread until this process serves, and registers the application then.
 
     It serves when it listens, nothing else speaks against it (``serves``), and it is none of those that listen for
-    others: gunicorn's master that has loaded the application before its workers (``--preload``; there, each worker
-    begins anew), and the watcher of a reloader.
+    others: a master that has loaded the application before its workers (gunicorn's ``--preload``, uWSGI; there, each
+    worker begins anew), and the watcher of a reloader.
 
     On SIGTERM and SIGINT it deregisters first, and the server gets the signal ``drain_time`` seconds later; with None
     signals are left alone. Otherwise the registration ends with the `Discovery`, which the end of the process closes.
@@ -59,10 +59,7 @@ class Announcer:
 
     def start(self) -> None:
         """Begin to wait, here or in each worker to come."""
-        if _in_gunicorn_master():
-            os.register_at_fork(after_in_child=self._start_here)
-        else:
-            self._start_here()
+        in_each_worker(self._start_here)
 
     def stop(self) -> None:
         """Wait no more."""
@@ -137,20 +134,6 @@ class Announcer:
             else:
                 return
             self._ended.wait(backoff.next_pause())
-
-
-def _in_gunicorn_master() -> bool:
-    """Whether gunicorn's master loads the application, to fork workers that have it.
-
-    A worker that loads it by itself does so within the master's `spawn_worker`, in which it was forked.
-    """
-    frame: FrameType | None = sys._getframe()
-    calls: set[str] = set()
-    while frame is not None:
-        if frame.f_globals.get("__name__") == "gunicorn.arbiter":
-            calls.add(frame.f_code.co_name)
-        frame = frame.f_back
-    return bool(calls) and "spawn_worker" not in calls
 
 
 def _watches_for_changes() -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
@@ -23,8 +24,9 @@ class Departure:
     caller would still be sent to an address where nobody answers. ``leave`` runs on a thread of its own, and no longer
     than ``leave_timeout`` seconds are waited for it. A second signal is handed on at once.
 
-    Left alone are Ctrl-C where it raises KeyboardInterrupt, signals that are ignored, and those that an event loop
-    handles itself (``loop.add_signal_handler``), which cannot be delayed.
+    Left alone are Ctrl-C where it raises KeyboardInterrupt, signals that are ignored, those that an event loop
+    handles itself (``loop.add_signal_handler``), which cannot be delayed, and all of them under gevent, which calls
+    handlers where nothing may wait, not even for a thread to start.
     """
 
     def __init__(self, leave: Callable[[], None], *, leave_timeout: float) -> None:
@@ -38,6 +40,8 @@ class Departure:
     def install(self) -> None:
         """Stand before whoever handles the signals now; nothing happens outside the main thread, or on Windows."""
         if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_kill"):
+            return
+        if _has_greenlets_for_threads():
             return
         for number in _SIGNALS:
             handler = signal.getsignal(number)
@@ -86,3 +90,9 @@ class Departure:
 
 def _is_left_alone(handler: Callable[..., object]) -> bool:
     return handler is signal.default_int_handler or getattr(handler, "__module__", "") in _EVENT_LOOPS
+
+
+def _has_greenlets_for_threads() -> bool:
+    """Whether gevent has put its own threads in the place of those of Python."""
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and bool(monkey.is_module_patched("threading"))
