@@ -27,8 +27,11 @@ from __future__ import annotations
 
 from copy import copy
 
+from .abilities import in_words
+
 TYPE_CHECKING = False  # as in homeport/__init__.py: the errors are loaded by every program
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Self
 
 
@@ -69,7 +72,15 @@ class InvalidAnswer(BackendError):
 
 
 class PermissionDenied(BackendError):
-    """The backend does not let these credentials do that."""
+    """The backend does not let these credentials do that.
+
+    ``unauthenticated`` says that it does not accept who asks at all: it asks for credentials, or does not know these.
+    Else they may too little, or the backend does not tell.
+    """
+
+    def __init__(self, message: str, *, backend: str = "", unauthenticated: bool = False) -> None:
+        super().__init__(message, backend=backend)
+        self.unauthenticated = unauthenticated
 
 
 class Refused(BackendError):
@@ -91,7 +102,16 @@ class Conflict(BackendError):
 
 
 class Unsupported(BackendError):
-    """This backend cannot do what was asked; the message names what can."""
+    """This backend cannot do what was asked.
+
+    ``able`` are the schemes of backends that can, where there are any (see `homeport.abilities`). The message, which
+    is given without a full stop, goes on with what to do: ``instead``, an imperative, or to use one of these.
+    """
+
+    def __init__(self, message: str, *, backend: str = "", instead: str = "", able: Sequence[str] = ()) -> None:
+        advice = ", or ".join(filter(None, (instead, f"use {in_words(able)}" if able else "")))
+        super().__init__(f"{message}; {advice}" if advice else message, backend=backend)
+        self.able = tuple(able)
 
 
 class NoInstances(HomeportError):

@@ -9,6 +9,7 @@ import sys
 from collections import UserDict
 from collections.abc import Iterable, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -133,6 +134,7 @@ def root(
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit code; every error has become a line on stderr."""
+    _open_streams()
     _quiet_libraries()
     try:
         return _flushed(_run(arguments))
@@ -177,12 +179,19 @@ def _missing_extra(error: Exception) -> MissingExtra | None:
 
 def _usage(error: typer.TyperException, arguments: Sequence[str]) -> str:
     """A usage error as one sentence that says where help is."""
-    message = error.format_message().replace("Value error, ", "").rstrip(".")
+    message = error.format_message().replace("Value error, ", "").replace("Input should be", "it must be").rstrip(".")
     context = getattr(error, "ctx", None)
     named = " ".join(["homeport", *(one for one in arguments[:1] if one in COMMANDS)])
     path = context.command_path if context is not None else named
     closing = "" if message.endswith("?") else "."
     return f'{message[:1].lower()}{message[1:]}{closing} See "{path} --help".'
+
+
+def _open_streams() -> None:
+    """The null device for what was closed (``>&-``), whose number else the next file or connection would take."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - until the process ends
 
 
 def _quiet_libraries() -> None:

@@ -6,9 +6,10 @@ import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
+from homeport import abilities
 from homeport.backends.opening import open_backends
+from homeport.client.configuration.backend_choice import BACKEND_VARIABLES, choose_backend
 from homeport.client.configuration.backend_sections import described_section
-from homeport.client.configuration.configuration import BACKEND_VARIABLES, choose_backend
 from homeport.errors import SettingsError, Unsupported
 from homeport.settings import SettingsFile, find_file, read_file
 from homeport.spi import Backend, Discoverer, HealthReporter, Registrar
@@ -134,22 +135,18 @@ def discoverer(backend: Backend) -> Discoverer:
         Unsupported: it does not.
     """
     if not isinstance(backend, Discoverer):
-        raise Unsupported(f"the backend {backend.url} does not find services", backend=backend.url)
+        raise Unsupported(f"{backend.url} does not find services", backend=backend.url, able=abilities.FINDING)
     return backend
 
 
-def reporter(backend: Backend) -> HealthReporter:
-    """The backend as one whose checks can be asked and set.
+def reporter(backend: Backend, *, able: Sequence[str] = abilities.CHECKS) -> HealthReporter:
+    """The backend as one whose checks can be asked and set; ``able`` are those that can what is wanted of it.
 
     Raises:
         Unsupported: they cannot.
     """
     if not isinstance(backend, HealthReporter):
-        raise Unsupported(
-            f"the backend {backend.url} has no health checks that can be asked; "
-            "a Homeport registry (homeport://) has, and so has Consul (consul://)",
-            backend=backend.url,
-        )
+        raise Unsupported(f"{backend.url} has no health checks that can be asked", backend=backend.url, able=able)
     return backend
 
 
@@ -163,7 +160,7 @@ def registrar(*backends: Backend) -> Registrar:
         if isinstance(one, Registrar):
             return one
     raise Unsupported(
-        f"{' and '.join(one.url for one in backends)} takes no registrations; "
-        "a Homeport registry (homeport://) does, and so do Consul, etcd, Kubernetes and Eureka",
+        f"{' and '.join(one.url for one in backends)} takes no registrations",
         backend=backends[0].url,
+        able=abilities.REGISTERING,
     )

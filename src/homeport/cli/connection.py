@@ -14,6 +14,8 @@ from homeport.connections.access import Access
 from homeport.errors import HomeportError, InvalidValue, PermissionDenied, Unsupported
 from homeport.spi import Backend, Discoverer, Registrar, ServiceSummary
 
+from .encryption import told_by
+from .handshake import speaks_tls
 from .network import NetworkDiagnosis, access_of
 from .steps import Details, Step, Warned, failed, retold, since, skipped, tried, untried
 from .stranger import who_answers
@@ -22,8 +24,6 @@ _AFTER_NETWORK = ("protocol", "credentials", "permission", "register", "round tr
 _ROUND_TRIPS = 5
 _NOBODY = "homeport-test-connection"
 """A service that is asked for, to see how long an answer takes."""
-_UNKNOWN_WORDS = ("ACL not found", "does not accept", "Unauthorized", "HTTP 401", "invalid auth token")
-"""What systems say of credentials that they do not know; other denials are of known ones that may too little."""
 
 
 class ConnectionDiagnosis:
@@ -48,7 +48,7 @@ class ConnectionDiagnosis:
             for name in _AFTER_NETWORK:
                 yield untried(name, "settings")
             return
-        network = NetworkDiagnosis(self._access)
+        network = NetworkDiagnosis(self._access, url=self._backend.url)
         last = None
         async for last in network.steps():
             yield last
@@ -102,8 +102,11 @@ class ConnectionDiagnosis:
         return who(facts), {**facts}
 
     async def _explained(self, step: Step, error: HomeportError, network: NetworkDiagnosis) -> Step:
-        """The step that failed, with who it is that answers there."""
+        """The step that failed, with who it is that answers there; what does not speak TLS was told before."""
         for address in network.open:
+            if self._access.tls is None and await speaks_tls(address):
+                how = told_by(self._backend.url, "https")
+                return retold(step, error, f"{address} speaks TLS, and is asked in plain text; {how}")
             stranger = await who_answers(address, tls=self._access.tls)
             if stranger and not _meant(self._backend.url, stranger):
                 text = f"{str(error).rstrip('.')}; {stranger}"
@@ -130,11 +133,12 @@ class ConnectionDiagnosis:
             return f"services may be listed ({len(summaries)}) {read}".rstrip(), {"services": len(summaries)}
 
         step = await tried("permission", listing, backend=backend.url)
-        if isinstance(step.error, PermissionDenied) and any(one in step.text for one in _UNKNOWN_WORDS):
+        given = self._access.credentials
+        if given and isinstance(step.error, PermissionDenied) and step.error.unauthenticated:
             yield failed("credentials", step.error, milliseconds=step.milliseconds)
             yield untried("permission", "credentials")
         else:
-            yield _credentials(self._access.credentials, step)
+            yield _credentials(given, step)
             yield skipped("permission", step.text) if step.state == "warning" else step
         if isinstance(backend, Registrar):
             yield skipped("register", 'not tried; "homeport debug register NAME" does, and takes it away again')

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from homeport import abilities
 from homeport.errors import HomeportError, Unsupported
 from homeport.model import CheckState, Instance, Query
 from homeport.spi import CheckTransition, Discoverer, HealthReporter
@@ -78,9 +79,9 @@ def debug_health_checks(
 
 async def _history(source: Discoverer, name: str) -> tuple[Sequence[CheckTransition] | None, str]:
     """The changes of the last day, None where nobody keeps them; then also the sentence that says so."""
-    if not isinstance(source, HealthReporter):
-        return None, f"{source.url} keeps no history of checks; a Homeport registry does."
     try:
+        if not isinstance(source, HealthReporter):
+            raise Unsupported(f"{source.url} keeps no history of checks", backend=source.url, able=abilities.HISTORY)
         return await source.history(name, since=time.time() - _DAY), ""
     except Unsupported as error:
         return None, f"{error}."

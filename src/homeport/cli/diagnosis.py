@@ -59,7 +59,7 @@ class RegistrationDiagnosis:
                 yield failed("settings", error)
                 return
             step = None
-            async for step in NetworkDiagnosis(access).steps():
+            async for step in NetworkDiagnosis(access, url=self._backend.url).steps():
                 yield step
             if step is not None and step.error is not None:
                 return

@@ -9,12 +9,12 @@ import typer
 
 from homeport.errors import NoInstances
 from homeport.model import Instance, Query
-from homeport.spi import Discoverer, ServiceSummary
+from homeport.spi import Discoverer
 
 from . import columns, options
 from .choosing import reading
 from .exits import FAILED, Misuse, complain, say
-from .lookup import instances_of, instances_of_all, one_of
+from .lookup import Counted, counted, instances_of, instances_of_all, one_of
 from .output import Column, Row, cell_text, printable, show, write, write_document
 from .running import run_async
 from .views import instance_view, summary_view
@@ -36,18 +36,22 @@ def list_services(
 ) -> int:
     """List the services that are registered, with the number of their instances and how many of them pass.
 
-    An empty list is no error. Consul does not tell the numbers without reading every service; they are "-" there.
+    An empty list is no error. Consul tells the numbers service by service only: of more than 100 services they are
+    left out ("-"), and "homeport health-summary" reads them all.
     """
-
-    async def work() -> tuple[str, Sequence[ServiceSummary]]:
-        async with reading(backend, config=config) as source:
-            return source.url, await source.services(datacenter=datacenter)
-
-    url, summaries = run_async(work())
     wanted = set(tag or ())
-    rows = [summary_view(one) for one in summaries if wanted <= set(one.tags)]
-    show(rows, form=form, columns=columns.SERVICES)
-    if not rows and form == "table":
+
+    async def work() -> tuple[str, Counted]:
+        async with reading(backend, config=config) as source:
+            every = await source.services(datacenter=datacenter)
+            chosen = [one for one in every if wanted <= set(one.tags)]
+            return source.url, await counted(source, chosen, datacenter=datacenter)
+
+    url, found = run_async(work())
+    show([summary_view(one) for one in found.summaries], form=form, columns=columns.SERVICES)
+    if found.gap:
+        say(found.gap)
+    if not found.summaries and form == "table":
         tagged = "with these tags " if wanted else ""
         say(f"no services {tagged}are registered{options.in_datacenter(datacenter)} on {url}.")
     return 0

@@ -99,7 +99,7 @@ def system_servers(settings: DNSSettings) -> Sequence[HostPort]:
 
     try:
         found = dns.resolver.Resolver(filename=settings.resolv_conf).nameservers
-    except (dns.exception.DNSException, UnicodeDecodeError) as error:
+    except (dns.exception.DNSException, ValueError) as error:  # a line that names none, or bytes that are no text
         raise BackendUnavailable(
             f"this system names no DNS server in {settings.resolv_conf}; name one by --server"
         ) from error

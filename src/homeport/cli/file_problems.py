@@ -11,13 +11,9 @@ from pathlib import Path
 import msgspec
 
 from homeport.backends.opening import open_backends
+from homeport.client.configuration.backend_choice import BackendChoice, choose_backend
 from homeport.client.configuration.backend_sections import described_section, section, stand_ins
-from homeport.client.configuration.configuration import (
-    BackendChoice,
-    ClientSection,
-    choose_backend,
-    configuration_of,
-)
+from homeport.client.configuration.configuration import ClientSection, configuration_of
 from homeport.client.configuration.consul_section import SECTION as CONSUL
 from homeport.client.configuration.consul_section import ConsulSection
 from homeport.client.configuration.dns_section import SECTION as DNS

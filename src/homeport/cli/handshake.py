@@ -17,8 +17,11 @@ from homeport.connections.http_errors import system_words
 from homeport.connections.tls import TLS
 from homeport.errors import BackendUnavailable, HomeportError
 
+from .encryption import told_by
+
 _PATIENCE = 2.0
 """How many seconds a server has for an answer of which nobody knows whether it comes."""
+_HANDSHAKE_TIMEOUT = 3.0
 _SOON = 14 * 86400.0
 _NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME: https://docs.openssl.org/3.0/man3/X509_VERIFY_PARAM_set_flags/
 _QUESTION = b"HEAD / HTTP/1.1\r\nHost: homeport\r\nUser-Agent: homeport\r\nConnection: close\r\n\r\n"
@@ -53,8 +56,10 @@ class Handshake(msgspec.Struct, frozen=True, kw_only=True):
     verified: bool
 
 
-async def shake_hands(address: HostPort, host: str, tls: TLS) -> Handshake:
-    """A handshake with a server, as a client with these settings does it; ``host`` is its name in the URL.
+async def shake_hands(address: HostPort, host: str, tls: TLS, *, url: str) -> Handshake:
+    """A handshake with a server of the backend ``url``, as a client with these settings does it.
+
+    ``host`` is its name in the URL.
 
     A server may refuse a client's certificate only after the handshake (TLS 1.3), so that a request is sent too.
 
@@ -70,7 +75,7 @@ async def shake_hands(address: HostPort, host: str, tls: TLS) -> Handshake:
         certificate = await seen_certificate(address, name)
         raise BackendUnavailable(f"{address}: {_distrust(error, certificate, name, tls)}") from error
     except (OSError, EOFError) as error:
-        raise _failure(address, error, tls) from error
+        raise _failure(address, error, tls, url) from error
     certificate = _certificate(shown) if tls.verify else await seen_certificate(address, name)
     return Handshake(version=version, cipher=cipher, certificate=certificate, verified=tls.verify)
 
@@ -119,8 +124,9 @@ async def _shake(
 ) -> tuple[str, str, Mapping[str, Any]]:
     """Version, cipher and the certificate as Python shows it. Raises OSError or EOFError."""
     reader, writer = await asyncio.open_connection(
-        address.host, address.port, ssl=context, server_hostname=name or address.host
-    )
+        address.host, address.port,
+        ssl=context, server_hostname=name or address.host, ssl_handshake_timeout=_HANDSHAKE_TIMEOUT,
+    )  # fmt: skip
     try:
         secured = writer.get_extra_info("ssl_object")
         if ask:
@@ -148,13 +154,13 @@ def _trusting() -> ssl.SSLContext:
     return context
 
 
-def _failure(address: HostPort, error: OSError | EOFError, tls: TLS) -> HomeportError:
+def _failure(address: HostPort, error: OSError | EOFError, tls: TLS, url: str) -> HomeportError:
     words = str(getattr(error, "reason", None) or error).replace("_", " ").lower()
     shown = f" that it shows ({tls.cert_file})" if tls.cert_file else ""
     if "wrong version" in words or "record layer" in words or "http request" in words:
         return BackendUnavailable(
             f"{address} does not speak TLS: something answers there in plain text; "
-            "write scheme=http in the backend URL, or name the port that speaks TLS"
+            f"{told_by(url, 'http')}, or name the port that speaks TLS"
         )
     if tls.cert_file and any(one in words for one in _REFUSES_CERTIFICATE):
         return BackendUnavailable(
@@ -168,11 +174,11 @@ def _failure(address: HostPort, error: OSError | EOFError, tls: TLS) -> Homeport
         )
     if isinstance(error, ssl.SSLError):
         return BackendUnavailable(f"the TLS handshake with {address} failed: {words}; see the log of the server")
+    plain = f"does it speak TLS? If not, {told_by(url, 'http')}"
+    if isinstance(error, ConnectionAbortedError):  # by this side
+        return BackendUnavailable(f"{address} said nothing for {_HANDSHAKE_TIMEOUT:g} s in the TLS handshake; {plain}")
     reason = system_words(error) if isinstance(error, OSError) else "connection closed"
-    return BackendUnavailable(
-        f"{address} broke the TLS handshake off ({reason}); "
-        "does it speak TLS? If not, write scheme=http in the backend URL"
-    )
+    return BackendUnavailable(f"{address} broke the TLS handshake off ({reason}); {plain}")
 
 
 def _distrust(error: ssl.SSLCertVerificationError, certificate: Certificate | None, name: str, tls: TLS) -> str:

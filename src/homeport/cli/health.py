@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
 
+from homeport import abilities
 from homeport.errors import HomeportError
 from homeport.model import CheckState, Instance, Query
 from homeport.spi import HealthReporter
@@ -83,7 +84,7 @@ def health_check(
 
     async def work() -> list[dict[str, Any]]:
         async with opened(backend, config=config) as source:
-            runner = reporter(source)
+            runner = reporter(source, able=abilities.RUNNING_CHECKS)
             async with within(READ_TIMEOUT, source):
                 found = await instances_of(discoverer(source), Query(service=name, healthy=False))
             chosen = [one_of(found, service_id, backend=source.url)] if service_id else found
@@ -181,7 +182,7 @@ def health_history(
 
     async def work() -> list[dict[str, Any]]:
         async with opened(backend, config=config) as source, within(READ_TIMEOUT, source):
-            history = await reporter(source).history(name, since=begin)
+            history = await reporter(source, able=abilities.HISTORY).history(name, since=begin)
             if not history:
                 await instances_of(discoverer(source), Query(service=name, healthy=False))
             return [transition_view(name, transition) for transition in history]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import msgspec
 
 from homeport.client.absence import no_instances
 from homeport.connections.near_miss import near_miss
 from homeport.errors import HomeportError, InvalidValue, NoInstances, Unsupported
 from homeport.model import Instance, Query
-from homeport.spi import Discoverer
+from homeport.spi import Discoverer, ServiceSummary
 
 from .exits import Failure, Misuse, complain
 from .views import ordered
@@ -25,6 +29,9 @@ class SeveralInstances(Misuse):
 
 _AT_ONCE = 32
 """How many services are read at a time where a question is about all of them."""
+MOST_COUNTED = 100
+"""Of so many services the instances are counted one service at a time, where their list does not tell."""
+COUNT_TIMEOUT = 2.0
 
 
 async def instances_of(backend: Discoverer, query: Query) -> list[Instance]:
@@ -61,6 +68,53 @@ async def instances_of_all(backend: Discoverer, names: Iterable[str], *, datacen
     except* HomeportError as errors:
         raise first_error(errors) from None
     return ordered(instance for one in reads for instance in one.result())
+
+
+class Counted(NamedTuple):
+    """A list of services with the numbers of their instances; ``gap`` says why some are not known, "" if all are."""
+
+    summaries: Sequence[ServiceSummary]
+    gap: str = ""
+
+
+async def counted(backend: Discoverer, summaries: Sequence[ServiceSummary], *, datacenter: str = "") -> Counted:
+    """The same services, with the numbers that the backend did not tell with its list.
+
+    They are read service by service, if those are at most `MOST_COUNTED`, for at most `COUNT_TIMEOUT` seconds.
+    """
+    unknown = [one.name for one in summaries if one.instances is None]
+    if not unknown:
+        return Counted(summaries)
+    if len(unknown) > MOST_COUNTED:
+        gap = (
+            f"{backend.url} tells numbers service by service only, and {len(unknown)} services are too many for that; "
+            'narrow them by --tag, or take the time by "homeport health-summary".'
+        )
+        return Counted(summaries, gap)
+    limit = asyncio.Semaphore(_AT_ONCE)
+    known: dict[str, ServiceSummary] = {}
+    failures: list[HomeportError] = []
+
+    async def count(one: ServiceSummary) -> None:
+        async with limit:
+            try:
+                found = (await backend.fetch(one.name, datacenter=datacenter)).instances
+            except HomeportError as error:  # the list itself is known, and worth showing
+                failures.append(error)
+                return
+        passing = sum(instance.healthy for instance in found)
+        known[one.name] = msgspec.structs.replace(one, instances=len(found), passing=passing)
+
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(COUNT_TIMEOUT), asyncio.TaskGroup() as group:
+            for one in summaries:
+                if one.instances is None:
+                    group.create_task(count(one))
+    gap = ""
+    if missing := len(unknown) - len(known):
+        reason = failures[0] if failures else f"that took longer than {COUNT_TIMEOUT:g} s"
+        gap = f"the numbers of {missing} of the services could not be read ({str(reason).rstrip('.')})."
+    return Counted([known.get(one.name, one) for one in summaries], gap)
 
 
 def one_of(instances: Sequence[Instance], service_id: str, *, backend: str) -> Instance:

@@ -43,13 +43,16 @@ def access_of(backend: Backend) -> Access:
 
 
 class NetworkDiagnosis:
-    """Tries the way to all addresses of an access. One that works is enough: the others are warnings then.
+    """Tries the way to all addresses of an access, that of the backend with this URL.
+
+    One that works is enough: the others are warnings then.
 
     ``open`` are the addresses that took a connection and agreed on TLS where that is wanted, after `steps` has ended.
     """
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, *, url: str) -> None:
         self._access = access
+        self._url = url
         self.open: list[HostPort] = []
 
     async def steps(self) -> AsyncIterator[Step]:
@@ -91,7 +94,7 @@ class NetworkDiagnosis:
         assert tls is not None
 
         async def shake(address: HostPort) -> tuple[str, Details]:
-            done = await shake_hands(address, hosts[address], tls)
+            done = await shake_hands(address, hosts[address], tls, url=self._url)
             shown = done.certificate
             text = f"{address} speaks {done.version}"
             if shown is not None:

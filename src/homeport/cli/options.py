@@ -14,6 +14,18 @@ from .exits import Misuse
 
 Form: TypeAlias = Literal["table", "json", "ndjson"]
 
+
+def _none_is_empty(urls: list[str] | None) -> list[str] | None:
+    """The same; an empty one is what a script makes of a variable that is not set, and must not mean the default.
+
+    Raises:
+        Misuse: one is empty.
+    """
+    if urls and not all(one.strip() for one in urls):
+        raise Misuse("--backend is empty; name a backend, or leave it out")
+    return urls
+
+
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The service.", show_default=False)]
 AnyName = Annotated[
     str, typer.Argument(metavar="NAME", help="The service; every service by default.", show_default=False)
@@ -27,6 +39,7 @@ Backend = Annotated[
         "kubernetes://CONTEXT/NAMESPACE, eureka://HOST:PORT/eureka, dns://SERVER/DOMAIN, static:///FILE, or a bare "
         "name such as consul. Given again, it names who answers while the ones before cannot.",
         show_default=False,
+        callback=_none_is_empty,
     ),
 ]
 Config = Annotated[

@@ -13,8 +13,6 @@ from homeport.connections.http import Answer, HTTPConnection
 from homeport.connections.tls import TLS
 from homeport.errors import HomeportError
 
-from .handshake import speaks_tls
-
 _TIMEOUT = 2.0
 _MOST_BYTES = 16 * 1024 * 1024
 _BANNER_BYTES = 60
@@ -22,8 +20,6 @@ _BANNER_BYTES = 60
 
 async def who_answers(address: HostPort, *, tls: TLS | None) -> str:
     """Who it is, and how to speak to it, as the end of a sentence; "" when that cannot be told."""
-    if tls is None and await speaks_tls(address):
-        return f"{address} speaks TLS: write scheme=https in the backend URL"
     looked = None if tls is None else TLS(cert_file=tls.cert_file, key_file=tls.key_file, verify=False)
     async with HTTPConnection(
         (address,), system="server", tls=looked, timeout=_TIMEOUT, answer_limit_bytes=_MOST_BYTES

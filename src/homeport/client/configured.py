@@ -15,7 +15,8 @@ from homeport.spi import Observer
 from .address import advertised_address
 from .automatic import AutomaticRegistrations, register_all
 from .clock import awake_or_not
-from .configuration.configuration import BackendChoice, Configuration, read_configuration
+from .configuration.backend_choice import BackendChoice
+from .configuration.configuration import Configuration, read_configuration
 from .definitions.definition import Definition
 from .definitions.variables import HOST_IP, Variables, variables
 from .discovery import Discovery

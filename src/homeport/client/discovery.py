@@ -14,6 +14,7 @@ from typing import Self, TypeVar
 
 import msgspec
 
+from homeport import abilities
 from homeport.backends.opening import open_backends
 from homeport.balancing.balancer import Balancer, open_balancer
 from homeport.errors import HomeportError, InvalidValue, NotReady, Unsupported
@@ -34,7 +35,8 @@ from .settings import ClientSettings
 from .sources import Sources
 from .subject import Source
 from .tasks import Tasks
-from .watch import OnChange, Watch, snapshot_of
+from .view import View
+from .watch import OnChange, Watch
 
 _log = logging.getLogger(__name__)
 
@@ -178,7 +180,7 @@ class Discovery:
         if use_cache:
             self._lookups.missed()
         with self._reports.discovering("fetch", service=service):
-            return snapshot_of(query, await self._shared_sources().fetch(service, datacenter=datacenter))
+            return View(query).of(await self._shared_sources().fetch(service, datacenter=datacenter))
 
     async def resolve(
         self,
@@ -554,7 +556,9 @@ class Discovery:
     def _discoverers(self) -> Sequence[Discoverer]:
         able = [one for one in self._backends if isinstance(one, Discoverer)]
         if not able:
-            raise Unsupported(f"{self.backend.url} knows no instances", backend=self.backend.url)
+            raise Unsupported(
+                f"{self.backend.url} knows no instances", backend=self.backend.url, able=abilities.FINDING
+            )
         return able
 
     def _registrar(self) -> Registrar:
@@ -562,9 +566,9 @@ class Discovery:
             if isinstance(one, Registrar):
                 return one
         raise Unsupported(
-            f"{' and '.join(one.url for one in self._backends)} takes no registrations; "
-            "a Homeport registry (homeport://) does, and so does Consul (consul://)",
+            f"{' and '.join(one.url for one in self._backends)} takes no registrations",
             backend=self.backend.url,
+            able=abilities.REGISTERING,
         )
 
     def _open(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from homeport.errors import BackendError, BackendUnavailable, HomeportError
+from homeport.errors import BackendError, BackendUnavailable, HomeportError, PermissionDenied, Unsupported
 
 
 def joined(errors: Sequence[HomeportError]) -> HomeportError:
@@ -17,4 +17,8 @@ def joined(errors: Sequence[HomeportError]) -> HomeportError:
     reasons = "; ".join(str(error).rstrip(".") for error in errors)
     error = kind(f"no backend answers: {reasons}.", backend=getattr(first, "backend", ""))
     error.__cause__ = first
+    if isinstance(error, Unsupported):
+        error.able = tuple(dict.fromkeys(one for each in errors if isinstance(each, Unsupported) for one in each.able))
+    if isinstance(error, PermissionDenied):
+        error.unauthenticated = all(isinstance(each, PermissionDenied) and each.unauthenticated for each in errors)
     return error

@@ -11,6 +11,7 @@ from typing import Any, Protocol, Self, TypeAlias
 
 import msgspec
 
+from homeport.abilities import CHECKS
 from homeport.errors import BackendUnavailable, HomeportError, InvalidAnswer, InvalidValue, NotReady, Unsupported
 from homeport.model import Check, Service, Status, frozen_meta
 from homeport.spi import HealthReporter, Registrar
@@ -220,11 +221,7 @@ class Registration:
         """
         keeper = self._begun()
         if not isinstance(self._backend, HealthReporter):
-            raise Unsupported(
-                f"{self._backend.url} takes no reports of health; "
-                "a Homeport registry (homeport://) does, and so does Consul (consul://)",
-                backend=self._backend.url,
-            )
+            raise Unsupported(f"{self._backend.url} takes no reports of health", backend=self._backend.url, able=CHECKS)
         await self._backend.report(keeper.service.id, check, status, output=output)
         await self._owner.wrote(keeper.service.name)
 

@@ -21,7 +21,7 @@ from .kubeconfig import Cluster, User, read_kubeconfig, words_of
 from .kubernetes_access import IN_CLUSTER, KubernetesAccess
 from .kubernetes_exec import VERSIONS, ExecCommand, ExecToken
 from .near_miss import did_you_mean
-from .tls import TLS
+from .tls import TLS, reason_of, refuse_password
 from .token import FileToken, FixedToken, Token
 
 
@@ -54,11 +54,11 @@ class ClusterTLS(TLS, frozen=True, kw_only=True):
                 file.write(f"{self.pem.certificate}\n{self.pem.key}\n")
                 file.flush()
                 try:
-                    context.load_cert_chain(file.name, password="")
+                    context.load_cert_chain(file.name, password=refuse_password)
                 except (OSError, ValueError) as error:
                     raise SettingsError(
                         "the client certificate and key of the kubeconfig cannot be used: "
-                        f"{_ssl_words(error)}; get a new kubeconfig"
+                        f"{reason_of(error)}; get a new kubeconfig"
                     ) from error
         return context
 
@@ -66,7 +66,7 @@ class ClusterTLS(TLS, frozen=True, kw_only=True):
         try:
             context = ssl.create_default_context(cadata=self.pem.authority)
         except (OSError, ValueError) as error:
-            raise SettingsError(f"the CA certificate of the cluster cannot be used: {_ssl_words(error)}") from error
+            raise SettingsError(f"the CA certificate of the cluster cannot be used: {reason_of(error)}") from error
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         return context
 
@@ -232,9 +232,3 @@ def _text(data: str | None, path: str | None) -> str:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"the file {path} that the kubeconfig names cannot be read: {words_of(error)}") from error
-
-
-def _ssl_words(error: OSError | ValueError) -> str:
-    if isinstance(error, ssl.SSLError):
-        return (error.reason or "it is no PEM").replace("_", " ").lower()
-    return str(error)

@@ -33,7 +33,7 @@ class TLS(msgspec.Struct, frozen=True, kw_only=True):
             context = ssl.create_default_context(cafile=self.ca_file or None, capath=self.ca_path or None)
         except (OSError, ValueError) as error:
             raise SettingsError(
-                f"the CA certificates in {self.ca_file or self.ca_path} cannot be used: {_reason(error)}"
+                f"the CA certificates in {self.ca_file or self.ca_path} cannot be used: {reason_of(error)}"
             ) from error
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if not self.verify:
@@ -41,24 +41,25 @@ class TLS(msgspec.Struct, frozen=True, kw_only=True):
             context.verify_mode = ssl.CERT_NONE
         if self.cert_file:
             try:
-                context.load_cert_chain(self.cert_file, self.key_file or None, password=_no_password)
+                context.load_cert_chain(self.cert_file, self.key_file or None, password=refuse_password)
             except (OSError, ValueError) as error:
                 files = " and ".join(filter(None, (self.cert_file, self.key_file)))
                 advice = "" if self.key_file else "; give key_file too, unless the key stands in the same file"
                 raise SettingsError(
-                    f"the client certificate in {files} cannot be used: {_reason(error)}{advice}"
+                    f"the client certificate in {files} cannot be used: {reason_of(error)}{advice}"
                 ) from error
         elif self.key_file:
             raise SettingsError(f"the client key {self.key_file} is given without a certificate; give cert_file too")
         return context
 
 
-def _no_password() -> str:
+def refuse_password() -> str:
     """Refuse an encrypted key at once; without this OpenSSL would ask at the terminal and block."""
     raise ValueError("the key is encrypted with a password, which is not supported")
 
 
-def _reason(error: OSError | ValueError) -> str:
+def reason_of(error: OSError | ValueError) -> str:
+    """Why certificates or a key cannot be used, in a few words; ``error`` is what `ssl` raised when it loaded them."""
     if isinstance(error, ssl.SSLError):
         return (error.reason or "it is not a PEM file").replace("_", " ").lower()
     if isinstance(error, OSError) and error.strerror:

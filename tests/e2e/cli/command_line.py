@@ -14,7 +14,7 @@ from typing import IO, Any, Self
 
 from tests.servers.process import clean_environment, guardian
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 COMMAND = (sys.executable, "-m", "homeport")
 
 

@@ -1,5 +1,6 @@
 """`test-connection`: each step on real servers, and what it says when it fails."""
 
+import contextlib
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -161,6 +162,15 @@ class Banner(BaseRequestHandler):
         self.request.recv(1000)
 
 
+class Silent(BaseRequestHandler):
+    """A server that listens, and answers nothing, until the other side goes."""
+
+    def handle(self) -> None:
+        with contextlib.suppress(ConnectionResetError):
+            while self.request.recv(1000):
+                pass
+
+
 class Plain(BaseHTTPRequestHandler):
     """A web server that knows no path."""
 
@@ -238,6 +248,10 @@ def secured(etcd_factory: EtcdFactory, authority: Authority) -> EtcdServer:
     return etcd_factory(certificates=Certificates(certificate=certificate, key=key, authority=authority.certificate))
 
 
+URLS = ("homeport://HOST", "consul://HOST", "etcd://HOST/services/", "eureka://HOST/eureka")
+"""A URL of each kind of backend that says by a parameter whether it speaks TLS."""
+
+
 class TestTLS:
     def test_what_is_wrong_is_told_step_by_step(
         self, here: InProcess, secured: EtcdServer, authority: Authority, tmp_path: Path
@@ -246,7 +260,7 @@ class TestTLS:
             return here("test-connection", "--backend", f"{secured.backend_url}?{query}")
 
         plain = tls("scheme=http")
-        assert said(plain, "protocol").endswith("speaks TLS: write scheme=https in the backend URL")
+        assert said(plain, "protocol").endswith(f"use {secured.backend_url}/services/?scheme=https")
 
         unknown = tls("scheme=https")
         assert unknown.code == 3
@@ -284,10 +298,61 @@ class TestTLS:
         assert missing.code == 1
         assert "/nonexistent/ca.pem cannot be used" in said(missing, "tls")
 
-    def test_a_server_that_speaks_none(self, here: InProcess, consul: ConsulServer) -> None:
-        outcome = here("test-connection", "--backend", f"{consul.backend_url}?scheme=https")
+    @pytest.mark.parametrize("url", [f"{one}?" for one in URLS] + ["consul://HOST?dc=dc1&"])
+    def test_a_plain_url_for_a_port_that_speaks_tls(self, here: InProcess, secured: EtcdServer, url: str) -> None:
+        given = url.replace("HOST", secured.address)
+        outcome = here("test-connection", "--backend", given.rstrip("?&"))
+        assert outcome.code in (1, 3)  # a server may refuse the request, or hang up
+        assert said(outcome, "protocol") == (
+            f"{secured.address} speaks TLS, and is asked in plain text; use {given}scheme=https"
+        )
+
+    @pytest.mark.parametrize("url", URLS)
+    def test_a_server_that_speaks_none(self, here: InProcess, consul: ConsulServer, url: str) -> None:
+        given = url.replace("HOST", consul.address)
+        outcome = here("test-connection", "--backend", f"{given}?scheme=https")
         assert outcome.code == 3
-        assert "does not speak TLS: something answers there in plain text" in said(outcome, "tls")
+        assert said(outcome, "tls") == (
+            f"{consul.address} does not speak TLS: something answers there in plain text; "
+            f"use {given}?scheme=http, or name the port that speaks TLS"
+        )
+
+    def test_what_a_kubeconfig_says_of_it(
+        self, here: InProcess, secured: EtcdServer, consul: ConsulServer, tmp_path: Path
+    ) -> None:
+        kubeconfig = tmp_path / "kubeconfig"
+        for server, step, text in (
+            (
+                f"http://{secured.address}",
+                "protocol",
+                "is asked in plain text; write https:// before its server in the",
+            ),
+            (
+                f"https://{consul.address}",
+                "tls",
+                "in plain text; write http:// before its server in the kubeconfig, or",
+            ),
+        ):
+            config = {
+                "clusters": [{"name": "c", "cluster": {"server": server}}],
+                "users": [{"name": "u", "user": {}}],
+                "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+            }
+            kubeconfig.write_text(yaml.safe_dump(config))
+            outcome = here("test-connection", "--backend", f"kubernetes://x?kubeconfig={kubeconfig}")
+            assert text in said(outcome, step)
+
+    def test_a_server_that_says_nothing(
+        self, here: InProcess, serving: Callable[[Any], str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("homeport.cli.handshake._HANDSHAKE_TIMEOUT", 0.1)
+        address = serving(ThreadingTCPServer(("127.0.0.1", 0), Silent))
+        outcome = here("test-connection", "--backend", f"consul://{address}?scheme=https")
+        assert outcome.code == 3
+        assert said(outcome, "tls") == (
+            f"{address} said nothing for 0.1 s in the TLS handshake; "
+            f"does it speak TLS? If not, use consul://{address}?scheme=http"
+        )
 
     def test_a_certificate_that_is_over(
         self, here: InProcess, authority: Authority, serving: Callable[[Any], str]

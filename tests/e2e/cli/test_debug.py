@@ -91,7 +91,7 @@ class TestRegister:
         outcome = here("debug", "register", name, "--backend", f"static://{tmp_path}/services.yaml")
         assert outcome.code == 1
         assert steps(outcome.out) == [("✓", "backend"), ("✗", "register")]
-        assert "takes no registrations; a Homeport registry (homeport://) does" in outcome.out
+        assert "takes no registrations; use a Homeport registry (homeport://), Consul (consul://), " in outcome.out
 
     def test_the_permission_is_missing(
         self, consul_factory: ConsulFactory, cli: CommandLine, name: str, tmp_path: Path

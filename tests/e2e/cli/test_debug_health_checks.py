@@ -11,7 +11,7 @@ from tests.servers.etcd import EtcdServer
 from tests.servers.homeport import HomeportServer
 from tests.servers.process import wait_until
 
-TIMEOUT = 20.0
+TIMEOUT = 60.0
 
 
 def register(registry: Registry, name: str, *checks: dict[str, object]) -> None:
@@ -87,7 +87,7 @@ def test_consul_tells_what_it_knows(here: InProcess, consul: ConsulServer, name:
     outcome = here("debug", "health-checks", name, "--backend", consul.backend_url)
     assert outcome.code == 0
     assert "✓ own (ttl): passing\n" in outcome.out
-    assert outcome.err == "homeport: Consul keeps no history of checks; a Homeport registry does.\n"
+    assert outcome.err == "homeport: Consul keeps no history of checks; use a Homeport registry (homeport://).\n"
     rows = here("debug", "health-checks", name, "--format", "json", "--backend", consul.backend_url).json
     assert {row["changes"] for row in rows} == {None}
 
@@ -104,7 +104,7 @@ def test_backends_without_checks(here: InProcess, etcd: EtcdServer, name: str, t
     etcd.put(f"/services/{name}/1", '{"address": "10.0.0.2", "port": 80, "healthy": false}')
     outcome = here("debug", "health-checks", name, "--backend", etcd.backend_url)
     assert outcome.code == 1
-    assert "keeps no history of checks; a Homeport registry does." in outcome.err
+    assert "keeps no history of checks; use a Homeport registry (homeport://)." in outcome.err
     file = tmp_path / "services.yaml"
     file.write_text(f"services: {{{name}: ['127.0.0.1:80']}}\n", encoding="utf-8")
     listed = here("debug", "health-checks", name, "--backend", f"static://{file}")

@@ -4,6 +4,7 @@ import pytest
 
 from tests.e2e.cli.command_line import CommandLine
 from tests.e2e.cli.conftest import Registry
+from tests.e2e.cli.in_process import InProcess
 from tests.servers.api import call
 from tests.servers.consul import ConsulServer
 from tests.servers.factory import HomeportFactory
@@ -45,11 +46,18 @@ class TestList:
         ]
         assert cli("list", "--format", "ndjson", "--tag", "us").ndjson == []
 
-    def test_consul_does_not_tell_the_counts(self, consuls: CommandLine, consul: ConsulServer, name: str) -> None:
-        instance(consul, name, 1)
-        rows = consuls("list", "--format", "json").json
-        assert {"name": name, "instances": None, "passing": None, "tags": []} in rows
-        assert [name, "-", "-", "-"] in [line.split() for line in consuls("list").out.splitlines()]
+    def test_of_consul_the_counts_are_read(
+        self, here: InProcess, consul: ConsulServer, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("homeport.cli.lookup.COUNT_TIMEOUT", 60.0)
+        tag = f"only-{name}"  # other tests leave services there
+        instance(consul, name, 1, Tags=[tag])
+        instance(consul, name, 2, Tags=[tag], status="critical")
+        listing = ("list", "--tag", tag, "--backend", consul.backend_url)
+        outcome = here(*listing)
+        assert (outcome.code, outcome.err) == (0, "")
+        assert [line.split() for line in outcome.out.splitlines()[1:]] == [[name, "2", "1", tag]]
+        assert here(*listing, "--format", "json").json == [{"name": name, "instances": 2, "passing": 1, "tags": [tag]}]
 
 
 class TestFind:

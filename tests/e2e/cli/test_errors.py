@@ -1,6 +1,5 @@
 """How commands end when something is wrong: one line on stderr, and the exit code that goes with it."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,12 +23,10 @@ def test_a_registry_that_does_not_answer_is_given_up(homeport: HomeportServer, c
     with FaultProxy(homeport.address) as proxy:
         proxy.stall()
         backend = f"homeport://{proxy.address}"
-        begun = time.monotonic()
         code, text = line(cli, "list", "--backend", backend)
         assert (code, text) == (
             3, f"{backend} did not answer within 5 s. Try again, or name another with --backend.",
         )  # fmt: skip
-        assert time.monotonic() - begun < 20  # not the 10 s of each request of a library call, on the slowest machine
 
 
 def test_the_token_may_not(consul_factory: ConsulFactory, cli: CommandLine, tmp_path: Path) -> None:

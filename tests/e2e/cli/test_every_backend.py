@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import urllib.error
 from collections.abc import Callable, Iterator
 from uuid import uuid4
@@ -21,18 +22,23 @@ from tests.servers.homeport import HomeportServer
 from tests.servers.kubernetes import ApiServer
 
 BACKENDS = ("homeport", "consul", "etcd", "kubernetes", "eureka", "dns", "static", "embedded")
-NO_LIST = (1, "DNS has no list of services; ask for one by its name, or a registry for all: homeport:// or consul://")
-NO_REGISTRATIONS = (1, "takes no registrations; a Homeport registry (homeport://) does, and so do Consul, etcd,")
-NO_CHECKS = (1, "has no health checks that can be asked; a Homeport registry (homeport://) has, and so has Consul")
+NO_LIST = (1, "DNS has no list of services; ask for one by its name, or use ")
+NO_REGISTRATIONS = (1, "takes no registrations; use ")
+NO_CHECKS = (1, "has no health checks that can be asked; use ")
 NO_HOST = (2, "names no host; give a HOST")
 NOBODY = (1, "has no instances on embedded://.")
-NO_RUN = (1, "Consul cannot be asked to run a check; it runs each at its interval; a Homeport registry can")
-NO_HISTORY = (1, "Consul keeps no history of checks; a Homeport registry does")
+NO_RUN = (1, "Consul cannot be asked to run a check, and runs each at its interval; use ")
+NO_HISTORY = (1, "Consul keeps no history of checks; use ")
+NO_CHECKS_THERE = (1, "cannot have any there; leave them out (its lease tells whether the program lives), or use ")
 FINE = (0, "")
 FAILING = (1, "")
 """It is told on stdout what does not pass."""
 
-NO_HISTORY_NOTE = (0, "keeps no history of checks; a Homeport registry")
+NO_HISTORY_NOTE = (0, "keeps no history of checks; use ")
+UNABLE = {
+    one[1] for one in (NO_LIST, NO_REGISTRATIONS, NO_CHECKS, NO_RUN, NO_HISTORY, NO_HISTORY_NOTE, NO_CHECKS_THERE)
+}
+"""What is said where another backend can."""
 Ends = dict[str, tuple[int, str]]
 
 
@@ -67,8 +73,7 @@ TABLE: dict[str, Ends] = {
     "debug network": of(NO_HOST, "static", "embedded"),
     "debug register other --port 1 --address 10.9.8.7": of(FAILING, "dns", "static"),
     "register another --port 1 --address 10.9.8.7 --ttl 1h": {
-        "etcd": (1, "etcd runs no health checks"), "kubernetes": (1, "health checks"),
-        "eureka": (1, "Eureka runs no health checks"), **READ_ONLY,
+        **of(NO_CHECKS_THERE, "etcd", "kubernetes", "eureka"), **READ_ONLY,
     },
     "deregister NAME --service-id ID": {
         "kubernetes": (1, "was not registered through kubernetes://test/default; remove it"), **READ_ONLY, **EMPTY,
@@ -152,6 +157,15 @@ def test_it_works_or_says_who_can(
     assert outcome.out or outcome.err.startswith("homeport: ")
     if code != 0:
         assert outcome.err.count("\n") == (1 if text else 0)
+    if text in UNABLE:
+        named = set(re.findall(r"\((\w+)://\)", outcome.err.partition(text)[2]))
+        assert named == able(command, text) - {"embedded"}  # which is a Homeport registry
+
+
+def able(command: str, text: str) -> set[str]:
+    """The backends on which a command works, or fails for another reason than what is said by ``text``."""
+    reasons = {text} if text == NO_REGISTRATIONS[1] else UNABLE
+    return {backend for backend in BACKENDS if TABLE[command].get(backend, FINE)[1] not in reasons}
 
 
 def test_every_command_is_in_the_table() -> None:

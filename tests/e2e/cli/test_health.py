@@ -133,7 +133,8 @@ class TestHealthCheck:
         outcome = consuls("health-check", name)
         assert (outcome.code, outcome.out) == (1, "")
         assert outcome.err == (
-            "homeport: Consul cannot be asked to run a check; it runs each at its interval; a Homeport registry can\n"
+            "homeport: Consul cannot be asked to run a check, and runs each at its interval; "
+            "use a Homeport registry (homeport://)\n"
         )
 
 
@@ -237,7 +238,7 @@ class TestHealthHistory:
     def test_consul_keeps_none(self, consuls: CommandLine, name: str) -> None:
         outcome = consuls("health-history", name)
         assert (outcome.code, outcome.err) == (
-            1, "homeport: Consul keeps no history of checks; a Homeport registry does\n",
+            1, "homeport: Consul keeps no history of checks; use a Homeport registry (homeport://)\n",
         )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.cli.command_line import PATIENCE, CommandLine
+from tests.e2e.cli.command_line import COMMAND, PATIENCE, CommandLine
 
 LOADED = """
 import json, sys
@@ -41,8 +41,22 @@ def python(cli: CommandLine, script: str, *arguments: str) -> subprocess.Complet
 def test_a_list_loads_nothing_that_it_does_not_need(ours: CommandLine, command: str) -> None:
     code, modules = json.loads(python(ours, LOADED, *command.split()).stderr.splitlines()[-1])
     assert code == 0
-    assert not {"rich", "structlog", "uvicorn", "prometheus_client", "uvloop", "starlette", "yaml"} & set(modules)
+    assert not {
+        "rich", "structlog", "uvicorn", "prometheus_client", "uvloop", "starlette", "yaml", "statistics",
+    } & set(modules)  # fmt: skip
     assert {"typer", "aiohttp", "msgspec"} <= set(modules)  # the test can see what is loaded
+
+
+@pytest.mark.parametrize(("closed", "err"), [(">&-", True), ("2>&-", False), ("<&- >&- 2>&-", False)])
+def test_a_stream_that_is_closed_is_no_error_of_its_own(cli: CommandLine, closed: str, err: bool) -> None:
+    for arguments, code in (("--version", 0), ("lst", 2)):
+        outcome = subprocess.run(
+            ["sh", "-c", f'exec "$@" {closed}', "sh", *COMMAND, arguments],
+            env=cli.environment, cwd=cli.home, capture_output=True, text=True, timeout=PATIENCE, check=False,
+        )  # fmt: skip
+        assert outcome.returncode == code
+        assert "Traceback" not in outcome.stderr
+        assert bool(outcome.stderr) == (err and code != 0)
 
 
 @pytest.mark.parametrize("missing", ["typer", "rich,typer"])

@@ -48,9 +48,14 @@ def test_status_of_consul(consuls: CommandLine, consul: ConsulServer, name: str)
 def test_a_name_that_cannot_be_asked_for_does_not_hide_the_others(
     consuls: CommandLine, consul: ConsulServer, name: str
 ) -> None:
-    for odd in (f"{name}\n", f"{name}/.."):
-        call(consul.url, "PUT", "/v1/agent/service/register", {"Name": odd, "ID": odd, "Port": 1})
-    outcome = consuls("status", "--format", "json")
+    odd = {f"{name}-1": f"{name}\n", f"{name}-2": f"{name}/.."}
+    for id_, odd_name in odd.items():
+        call(consul.url, "PUT", "/v1/agent/service/register", {"Name": odd_name, "ID": id_, "Port": 1})
+    try:
+        outcome = consuls("status", "--format", "json")
+    finally:  # whoever asks for all services would be told of these, too
+        for id_ in odd:
+            call(consul.url, "PUT", f"/v1/agent/service/deregister/{id_}")
     assert (outcome.code, outcome.json["product"]) == (0, "consul")
     assert f"'{name}\\n' cannot be asked for over HTTP" in outcome.err
     assert f'"{name}/.." cannot be asked for over HTTP' in outcome.err

@@ -139,11 +139,11 @@ def test_a_port_that_never_answers_ends_it(
     ours: CommandLine, homeport: HomeportServer, name: str, free_port: Callable[[], int], tmp_path: Path
 ) -> None:
     port, go = free_port(), tmp_path / "never"
-    outcome = ours("register", name, "--start-timeout", "1s", *server(port, str(go)))
+    outcome = ours("register", name, "--start-timeout", "5s", *server(port, str(go)))
     assert outcome.code == 1
     assert outcome.out == "started\ngot SIGTERM\n"
     assert outcome.err == (
-        f"homeport: nothing answered at 127.0.0.1:{port} within 1 s, so the program was ended; "
+        f"homeport: nothing answered at 127.0.0.1:{port} within 5 s, so the program was ended; "
         "give it longer with --start-timeout, or 0 to register at once.\n"
     )
     assert entries(homeport, name) == []

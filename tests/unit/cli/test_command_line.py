@@ -69,6 +69,12 @@ def line(capsys: pytest.CaptureFixture[str]) -> Line:
             "deregister x --backend homeport://a --backend homeport://b",
             "several backends are a fallback chain, which this command cannot use; name one --backend",
         ),
+        ("list --backend=", "--backend is empty; name a backend, or leave it out"),
+        ("register x --port 1 --backend homeport:// --backend=", "--backend is empty; name a backend, or leave it out"),
+        (
+            "register x --port 70000",
+            "invalid value for '--port': it must be less than or equal to 65535. See \"homeport register --help\".",
+        ),
         (
             "list --backend consul://h?timeout=soon",
             '--backend: consul://h:8500: timeout is "soon"; give a number of seconds above 0',

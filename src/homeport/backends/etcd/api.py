@@ -123,7 +123,7 @@ class EtcdAPI:
             except _WantsLoginError as error:
                 watching.close()
                 if self._login is None or last_try:
-                    raise self.denial(opened.origin, purpose, error.said) from None
+                    raise self.denial(opened.origin, purpose, error.said, unauthenticated=True) from None
                 self._login.forget(token)
                 continue
             except BaseException:
@@ -156,12 +156,13 @@ class EtcdAPI:
         """The error for what etcd says is wrong."""
         said = message.removeprefix("etcdserver: ")
         if code in (_PERMISSION_DENIED, _UNAUTHENTICATED) or _wants_login(code, message):
-            return self.denial(origin, purpose, said)
+            return self.denial(origin, purpose, said, unauthenticated=_wants_login(code, message))
         if _REFUSED_LOGIN_WORDS in message:
             return PermissionDenied(
                 f'the etcd at {origin} does not accept the user "{self.settings.user}" with its password; '
                 "correct user= and password_file= in the backend URL, or ETCD_USERNAME and ETCD_PASSWORD.",
                 backend=self._url,
+                unauthenticated=True,
             )
         if _LEASE_WORDS in message:
             return LeaseLost(f"the etcd at {origin} cannot {purpose}: the lease ran out; try again", backend=self._url)
@@ -169,13 +170,14 @@ class EtcdAPI:
             return BackendUnavailable(f"the etcd at {origin} cannot {purpose} now: {said}", backend=self._url)
         return Refused(f"the etcd at {origin} refuses to {purpose}: {said}", backend=self._url, status=code)
 
-    def denial(self, origin: str, purpose: str, said: str) -> PermissionDenied:
-        """The error for a lack of rights."""
+    def denial(self, origin: str, purpose: str, said: str, *, unauthenticated: bool) -> PermissionDenied:
+        """The error for a lack of rights, or of a login that holds."""
         who = f'the user "{self.settings.user}"' if self.settings.user else "a program without a user"
         return PermissionDenied(
             f"the etcd at {origin} does not let {who} {purpose}: {said}. "
             "Give a user that may by user= and password_file= in the backend URL.",
             backend=self._url,
+            unauthenticated=unauthenticated,
         )
 
     def garbled(self, origin: str, error: Exception) -> InvalidAnswer:

@@ -19,6 +19,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from homeport.abilities import CHECKS
 from homeport.errors import InvalidValue, Unsupported
 from homeport.model import Instance, Service
 from homeport.spi import ServiceSummary
@@ -109,8 +110,9 @@ def value_of(service: Service, *, incarnation: str) -> bytes:
     """
     if service.checks:
         raise Unsupported(
-            f'etcd runs no health checks, so "{service.name}" cannot have any there: leave them out, its lease tells '
-            "whether the program lives, or register it with a Homeport registry"
+            f'etcd runs no health checks, so "{service.name}" cannot have any there',
+            instead="leave them out (its lease tells whether the program lives)",
+            able=CHECKS,
         )
     meta = dict(service.meta)
     for key, value in (("version", service.version), ("environment", service.environment)):

@@ -157,6 +157,7 @@ class EurekaAPI:
                 f"the Eureka server at {where} does not accept {who}, so it does not {purpose}; "
                 "give user= and password_file= in the backend URL.",
                 backend=url,
+                unauthenticated=True,
             )
         if answer.status == 403:
             return PermissionDenied(

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import quote
 
+from homeport.abilities import CHECKS
 from homeport.errors import InvalidValue, Unsupported
 from homeport.model import Instance, Service, Status
 from homeport.spi import ServiceSummary
@@ -137,13 +138,14 @@ def registration(service: Service, *, ttl: float | None, incarnation: str, dirty
     """
     if service.checks:
         raise Unsupported(
-            f'Eureka runs no health checks, so "{service.name}" cannot have any there: leave them out, its lease tells '
-            "whether the program lives, or register it with a Homeport registry"
+            f'Eureka runs no health checks, so "{service.name}" cannot have any there',
+            instead="leave them out (its lease tells whether the program lives)",
+            able=CHECKS,
         )
     if ttl is None:
         raise Unsupported(
-            f'Eureka forgets what nobody renews, so "{service.name}" cannot be registered there without a ttl; '
-            "let a program keep the registration (on the command line by --keep)"
+            f'Eureka forgets what nobody renews, so "{service.name}" cannot be registered there without a ttl',
+            instead="let a program keep the registration (on the command line by --keep)",
         )
     duration = math.ceil(ttl / 2)
     if duration > _LONGEST_DURATION:

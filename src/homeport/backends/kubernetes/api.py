@@ -226,6 +226,7 @@ class KubernetesAPI:
                 f"{server} does not accept the credentials of {self._who()}; log in again, or renew its token or "
                 "certificate.",
                 backend=self.url,
+                unauthenticated=True,
             )
         if code == 403:
             match = _USER.search(status.message)
