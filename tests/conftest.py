@@ -23,6 +23,7 @@ pytest_plugins = [
     "pytester",
     "tests.plugins.contract_matrix",
     "tests.plugins.eureka",
+    "tests.plugins.garbage",
     "tests.plugins.kubernetes",
     "tests.plugins.leftover_processes",
     "tests.plugins.room_minutes",

@@ -20,7 +20,7 @@ PR_SET_CHILD_SUBREAPER = 36
 # The interpreter's own helpers, which end with it by design.
 INTERPRETERS_OWN = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
 # What was told to end may need a moment for it.
-GRACE = 2.0
+GRACE = 5.0
 found_key = pytest.StashKey[list[str]]()
 
 

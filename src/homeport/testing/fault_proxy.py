@@ -7,6 +7,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Coroutine
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -40,12 +41,12 @@ class FaultProxy:
     def __init__(self, target: str) -> None:
         host, _, port = target.rpartition(":")
         self._target = (host.strip("[]"), int(port))
-        self._loop = asyncio.new_event_loop()
+        self._loop = asyncio.SelectorEventLoop()  # the one that tells on every system when a socket is ready
         self._thread = threading.Thread(target=self._loop.run_forever, name="homeport fault proxy", daemon=True)
         # Bound, never listening: keeps the number ours, also from clients' own ends of connections (bind(2)).
         self._reservation = _bound(0)
         self._address = f"{LOOPBACK}:{self._reservation.getsockname()[1]}"
-        self._listener: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
@@ -73,7 +74,7 @@ class FaultProxy:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._run(self._end())
+        self._run(self._stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -129,44 +130,59 @@ class FaultProxy:
 
     async def _start(self) -> None:
         if self._listener is None:
-            port = self._reservation.getsockname()[1]
-            self._listener = await asyncio.start_server(self._accept, sock=_bound(port))
+            self._listener = _bound(self._reservation.getsockname()[1])
+            self._listener.settimeout(0.0)
+            self._listener.listen()
+            self._loop.add_reader(self._listener, self._accept, self._listener)
 
     async def _stop(self) -> None:
         listener, self._listener = self._listener, None
         if listener is not None:
+            self._loop.remove_reader(listener)
             listener.close()
         await self._cut()
 
-    async def _end(self) -> None:
-        await self._stop()
-        while left := asyncio.all_tasks() - {asyncio.current_task()}:  # accepted, and not begun
-            for task in left:
-                task.cancel()
-            await asyncio.wait(left)
-
     async def _cut(self) -> None:
-        connections = list(self._connections)
+        connections = set(self._connections)
         for connection in connections:
             connection.cancel()
         if connections:
             await asyncio.wait(connections)
+        await asyncio.sleep(0)  # the loop closes what was aborted
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._accepted += 1
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections.add(task)
+    def _accept(self, listener: socket.socket) -> None:
+        # asyncio.Server and sock_accept, when they end amid it, may forget what they just accepted: it stays open.
+        with contextlib.suppress(BlockingIOError, ConnectionError):  # it went away before
+            accepted, _ = listener.accept()
+            accepted.settimeout(0.0)
+            self._accepted += 1
+            connection = self._loop.create_task(self._serve(accepted))
+            self._connections.add(connection)
+            connection.add_done_callback(partial(self._ended, accepted))
+
+    def _ended(self, accepted: socket.socket, connection: asyncio.Task[None]) -> None:
+        self._connections.discard(connection)
+        accepted.close()  # also if the task was cancelled before it began
+        error = None if connection.cancelled() else connection.exception()
+        if error is not None:  # raised by what `rewrite` was given
+            self._loop.call_exception_handler({"message": "a connection of the fault proxy failed", "exception": error})
+
+    async def _serve(self, accepted: socket.socket) -> None:
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        transport, _ = await self._loop.connect_accepted_socket(lambda: protocol, accepted)
+        writer = asyncio.StreamWriter(transport, protocol, reader, self._loop)
         try:
-            await self._serve(reader, writer)
-        except (asyncio.CancelledError, OSError):
-            # A reset, as of a host that went away, not an orderly end.
-            writer.transport.abort()
-        finally:
-            self._connections.discard(task)
+            await self._pass(reader, writer)
             writer.close()
+            await writer.wait_closed()  # until what was written is away
+        except OSError:
+            pass
+        finally:
+            # A reset, as of a host that went away, where it is not over in order.
+            transport.abort()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._answer is not None:
             await reader.read(_CHUNK_BYTES)
             writer.write(self._answer)

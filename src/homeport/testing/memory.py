@@ -12,6 +12,7 @@ from copy import copy
 
 import msgspec
 
+from homeport import abilities
 from homeport.errors import BackendUnavailable, Conflict, HomeportError, InvalidValue, LeaseLost, Refused, Unsupported
 from homeport.model import CheckState, HealthCheck, Instance, Service, Status, TTLCheck, worst_status
 from homeport.spi import CheckTransition, Cursor, Lease, Observed, ServiceSummary, check_label
@@ -294,7 +295,7 @@ class Memory:
         """
         if status == "maintenance":
             raise Unsupported(
-                "a check cannot report maintenance; report passing, warning or critical", backend=self.url
+                "a check cannot report maintenance", backend=self.url, instead="report passing, warning or critical"
             )
         await self._request()
         with self._lock:
@@ -311,8 +312,10 @@ class Memory:
             Unsupported: always.
         """
         raise Unsupported(
-            f'the check "{check}" of "{instance_id}" cannot be run: a Memory runs none; report its status instead',
+            f'the check "{check}" of "{instance_id}" cannot be run: a Memory runs none',
             backend=self.url,
+            instead="report its status",
+            able=abilities.RUNNING_CHECKS,
         )
 
     async def history(self, service: str, *, since: float) -> Sequence[CheckTransition]:  # noqa: ARG002 - the protocol's
@@ -322,7 +325,7 @@ class Memory:
             Unsupported: always.
         """
         raise Unsupported(
-            f'there is no history of "{service}": a Memory keeps none; a Homeport registry does', backend=self.url
+            f'there is no history of "{service}": a Memory keeps none', backend=self.url, able=abilities.HISTORY
         )
 
     async def checks(self, *, status: Status | None = None) -> Sequence[tuple[str, str, CheckState]]:

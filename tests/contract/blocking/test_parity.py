@@ -27,7 +27,7 @@ from tests.servers.fault_proxy import FaultProxy
 from tests.servers.homeport import HomeportServer
 from tests.servers.process import clean_environment
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 # Document 004, "Automatic Service Registration", with its import line changed and nothing else.
 DOCUMENT_004 = """
@@ -171,7 +171,7 @@ def test_a_lost_registration_tells_and_is_made_again(homeport_factory: HomeportF
     told: SimpleQueue[tuple[str, bool]] = SimpleQueue()
     with Discovery(server.backend_url, environ={}) as discovery:
         registration = discovery.register(
-            name, id=name, port=1, ttl=1.5, on_change=lambda one: told.put((threading.current_thread().name, one.lost))
+            name, id=name, port=1, ttl=6.0, on_change=lambda one: told.put((threading.current_thread().name, one.lost))
         )
         server.stop()
         server.wipe()

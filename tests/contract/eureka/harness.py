@@ -12,7 +12,7 @@ from tests.servers.eureka import EurekaServer
 from tests.servers.process import wait_until
 
 _NOBODY_RENEWS = 3600
-_PATIENCE = 20.0
+_PATIENCE = 60.0
 
 FORGETFUL = {
     "eureka.server.retention-time-in-m-s-in-delta-queue": "1000",

@@ -18,7 +18,7 @@ from py_eureka_client import logger  # type: ignore[import-untyped]  # it has no
 from py_eureka_client.eureka_client import EurekaClient  # type: ignore[import-untyped]  # it has no type hints
 
 ROOT = Path(__file__).resolve().parents[3]
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 async def obey(client: EurekaClient, word: str, argument: str) -> object:

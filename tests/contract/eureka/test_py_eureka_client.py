@@ -12,6 +12,7 @@ from homeport.backends.eureka import open_eureka
 from tests.contract.eureka.py_eureka import PATIENCE, Program, py_eureka
 from tests.servers.eureka import EurekaServer
 from tests.servers.factory import EurekaFactory
+from tests.servers.listening import listening
 from tests.servers.ports import LOOPBACK
 
 
@@ -102,15 +103,12 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     await reader.readuntil(b"\r\n\r\n")
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\nConnection: close\r\n\r\nit is called")
     await writer.drain()
-    writer.close()
 
 
 async def test_what_we_register_is_found_called_and_lost(eureka_factory: EurekaFactory, name: str) -> None:
     # A server of its own: it gives up on a delta that removes what it never knew.
     server = await asyncio.to_thread(eureka_factory)
-    listening = await asyncio.start_server(answer, LOOPBACK, 0)
-    port = listening.sockets[0].getsockname()[1]
-    async with aclosing(open_eureka(url(server), {})) as ours, Discovery(ours) as discovery, listening:
+    async with aclosing(open_eureka(url(server), {})) as ours, Discovery(ours) as discovery, listening(answer) as port:
         registration = await discovery.register(
             name, id=f"{name}-1", address=LOOPBACK, port=port, meta={"owner": "billing"}, ttl=6.0
         )

@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.servers.kubernetes import ApiServer
+from tests.servers.listening import listening
+from tests.servers.ports import LOOPBACK
 
 _CHUNK_BYTES = 64 * 1024
 
@@ -21,20 +23,18 @@ class PlainWay:
         self._tls = ssl.create_default_context(cafile=str(server.authority.certificate))
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="plain way", daemon=True)
-        self._relays: set[asyncio.Task[None]] = set()
+        self._listening = listening(self._relay)
         self.address = ""
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._listener = self._run(asyncio.start_server(self._accept, "127.0.0.1", 0))
-        host, port = self._listener.sockets[0].getsockname()
-        self.address = f"{host}:{port}"
+        self.address = f"{LOOPBACK}:{self._run(self._listening.__aenter__())}"
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._run(self._end())
+        self._run(self._listening.__aexit__(kind, error, trace))
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -42,38 +42,25 @@ class PlainWay:
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=20.0)
 
-    async def _end(self) -> None:
-        self._listener.close()
-        for relay in self._relays:
-            relay.cancel()
-        await asyncio.gather(*self._relays, return_exceptions=True)
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._relays.add(task)
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server_reader, server_writer = await asyncio.open_connection(LOOPBACK, self._port, ssl=self._tls)
         try:
-            server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._port, ssl=self._tls)
-            ways = [
-                asyncio.ensure_future(_relay(reader, server_writer)),
-                asyncio.ensure_future(_relay(server_reader, writer)),
-            ]
-            try:
-                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for way in ways:
-                    way.cancel()
-                await asyncio.gather(*ways, return_exceptions=True)
-                server_writer.transport.abort()
-        except OSError:
+            async with asyncio.TaskGroup() as ways:
+                ways.create_task(_copy(reader, server_writer))
+                ways.create_task(_copy(server_reader, writer))
+        except* _Ended:
             pass
         finally:
-            writer.transport.abort()
-            self._relays.discard(task)
+            server_writer.transport.abort()
 
 
-async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+class _Ended(Exception):
+    """One side is over, and so is the way."""
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     with contextlib.suppress(OSError):
         while piece := await reader.read(_CHUNK_BYTES):
             writer.write(piece)
             await writer.drain()
+    raise _Ended

@@ -10,7 +10,7 @@ import pytest
 from homeport import BackendUnavailable, Conflict, Refused
 from homeport.spi import KeysObserved, KeyValue
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 LARGE_BYTES = 600 * 1024
 
 

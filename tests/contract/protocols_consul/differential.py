@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 from tests.servers.consul import ConsulServer
 from tests.servers.homeport import HomeportServer
 
-TIMEOUT = 20.0
+TIMEOUT = 60.0
 ABSENT: Final = "(absent)"
 ANYTHING: Final = object()
 _INDEX_MEMBERS = frozenset(("CreateIndex", "ModifyIndex"))

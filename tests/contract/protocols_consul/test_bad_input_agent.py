@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -34,13 +35,16 @@ class Case(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def differential(consul: ConsulServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Differential]:
-    """Our side is a registry of this module's own, in which nothing else happens."""
+def differential(consul_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Differential]:
+    """Servers of this module's own: nothing else happens in them, and the odd names stay among themselves."""
+    consul = ConsulServer(consul_binary, tmp_path_factory.mktemp("consul"))
     server = HomeportServer(tmp_path_factory.mktemp("homeport"))
     try:
+        consul.start()
         server.start()
         yield Differential(consul, server)
     finally:
+        consul.close()
         server.close()
 
 

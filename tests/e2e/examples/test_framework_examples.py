@@ -13,7 +13,7 @@ from tests.servers.ports import PortLease
 from tests.servers.process import ServerProcess, wait_until
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
-TIMEOUT = 30
+TIMEOUT = 60
 SERVERS = {
     "fastapi_app.py": ["uvicorn", "fastapi_app:app", "--port", "PORT"],
     "flask_app.py": ["gunicorn", "flask_app:app", "--bind", "127.0.0.1:PORT", "--no-control-socket"],

@@ -13,7 +13,7 @@ from tests.servers.etcd import EtcdServer
 from tests.servers.etcdctl import Etcdctl
 
 EAGER = ClientSettings(first_retry_interval=0.05, longest_retry_interval=0.5, deregister_timeout=10.0)
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 Until: TypeAlias = Callable[[Watch, Callable[[Snapshot], bool]], Awaitable[Snapshot]]
 

@@ -53,11 +53,11 @@ async def test_a_cluster_of_three_bears_the_loss_of_a_member(
     url = f"etcd://{','.join(member.address for member in members)}"
     discovery = Discovery(url, settings=settings, environ={}, handle_signals=False)
     async with discovery, discovery.watch(name) as watch:
-        async with discovery.register(name, id="one", port=1, ttl=10.0) as registration:
+        async with discovery.register(name, id="one", port=1, ttl=60.0) as registration:
             await until(watch, lambda snapshot: len(snapshot) == 1)
             await asyncio.to_thread(members[0].kill)
             async with asyncio.timeout(PATIENCE):
-                _ = await discovery.register(name, id="two", port=2, ttl=10.0)
+                _ = await discovery.register(name, id="two", port=2, ttl=60.0)
             await until(watch, lambda snapshot: not snapshot.stale and len(snapshot) == 2)
             assert not registration.lost
         left = await until(watch, lambda snapshot: len(snapshot) == 1)

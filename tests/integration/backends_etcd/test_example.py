@@ -9,7 +9,7 @@ from tests.servers.etcd import EtcdServer
 from tests.servers.process import clean_environment
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "with_etcd.py"
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 async def test_it_finds_itself_and_what_others_wrote(etcd_factory: Callable[..., EtcdServer]) -> None:

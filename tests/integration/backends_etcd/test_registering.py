@@ -100,7 +100,7 @@ async def test_a_lease_that_is_revoked_is_replaced(
     etcd: EtcdServer, etcdctl: Etcdctl, name: str, settings: ClientSettings
 ) -> None:
     discovery = Discovery(etcd.backend_url, settings=settings, environ={})
-    async with discovery, discovery.register(name, id="one", port=1, ttl=1.0) as registration:
+    async with discovery, discovery.register(name, id="one", port=1, ttl=3.0) as registration:
         found = json.loads(await asyncio.to_thread(etcdctl, "get", "-w=json", f"/services/{name}/one"))
         lost = asyncio.create_task(registration.wait_for(Standing.LOST))
         await asyncio.sleep(0)

@@ -12,7 +12,7 @@ from tests.integration.backends_etcd.conftest import Until
 from tests.servers.etcd import EtcdServer
 from tests.servers.process import clean_environment
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 FILE = """
 etcd:
   endpoints: ["ENDPOINT"]

@@ -10,7 +10,7 @@ import pytest
 from homeport import ClientSettings, Snapshot, Watch
 
 EAGER = ClientSettings(first_retry_interval=0.05, longest_retry_interval=0.5, deregister_timeout=10.0)
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 Until: TypeAlias = Callable[[Watch, Callable[[Snapshot], bool]], Awaitable[Snapshot]]
 

@@ -9,7 +9,7 @@ from tests.servers.eureka import EurekaServer
 from tests.servers.process import clean_environment
 
 ROOT = Path(__file__).parents[3]
-PATIENCE = 30.0
+PATIENCE = 60.0
 SAMPLE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

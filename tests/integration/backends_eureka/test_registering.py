@@ -77,9 +77,9 @@ async def test_a_registration_lasts_for_its_whole_ttl_before_its_first_renewal(
         discovery.watch(f"{name}-idle") as idle,
         discovery.watch(name) as watch,
     ):
-        await under_test.register(one(name), ttl=6.0, incarnation="x")
-        # Nothing but a lease of four seconds, which is longer than the duration that the other one asked for.
-        await asyncio.to_thread(eureka.register, f"{name}-idle", "idle", duration=4)
+        await under_test.register(one(name), ttl=14.0, incarnation="x")
+        # Nothing but a lease of eight seconds, which is longer than the duration that the other one asked for.
+        await asyncio.to_thread(eureka.register, f"{name}-idle", "idle", duration=8)
         await until(idle, lambda snapshot: len(snapshot) == 1)
         await until(idle, lambda snapshot: not snapshot.instances)
         assert len(watch.current) == 1
@@ -136,7 +136,7 @@ async def test_an_override_takes_an_instance_out_of_service_and_back(
         aclosing(backend(eureka)) as operator,
         Discovery(url(eureka), environ={}) as discovery,
         discovery.watch(name, healthy=False) as watch,
-        discovery.register(name, id="one", port=1, ttl=2.0) as registration,
+        discovery.register(name, id="one", port=1, ttl=6.0) as registration,
     ):
 
         async def becomes(status: str) -> None:
@@ -149,7 +149,7 @@ async def test_an_override_takes_an_instance_out_of_service_and_back(
         await until(watch, lambda snapshot: snapshot[0].tags == ("new",))
         assert watch.current[0].status == "maintenance"
         # It is renewed meanwhile: a lease of the same length that nobody renews ends.
-        await asyncio.to_thread(eureka.register, f"{name}-idle", "idle", duration=3)
+        await asyncio.to_thread(eureka.register, f"{name}-idle", "idle", duration=6)
         async with discovery.watch(f"{name}-idle") as idle:
             await until(idle, lambda snapshot: not snapshot.instances)
         assert watch.current[0].status == "maintenance"

@@ -24,7 +24,7 @@ async def test_another_server_is_asked_when_one_is_away(
             "eureka://?poll_interval=0.1", settings=settings, environ=variable, handle_signals=False
         ) as discovery,
         discovery.watch(name, on_change=lambda snapshot: reasons.append(snapshot.reason)) as watch,
-        discovery.register(name, id="one", port=1, ttl=6.0) as registration,
+        discovery.register(name, id="one", port=1, ttl=60.0) as registration,
     ):
         await until(watch, lambda snapshot: len(snapshot) == 1)
 

@@ -11,7 +11,7 @@ from homeport.backends.kubernetes import KubernetesBackend, open_kubernetes
 from homeport.spi import Observed
 from tests.servers.kubernetes import ApiServer
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 Open: TypeAlias = Callable[..., KubernetesBackend]
 

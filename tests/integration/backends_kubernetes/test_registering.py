@@ -259,10 +259,10 @@ async def test_the_client_keeps_it_alive(room: Room, opened: Open) -> None:
     backend = opened("confirm_interval=50")
     async with aclosing(backend), Discovery(backend, environ={}, handle_signals=False) as discovery:
         async with (
-            discovery.register("api", id="kept", address="10.0.0.1", port=1, ttl=1.0),
+            discovery.register("api", id="kept", address="10.0.0.1", port=1, ttl=3.0),
             aclosing(backend.watch("api")) as stream,
         ):
             await following(stream)
             with pytest.raises(TimeoutError):  # no renewal and no expiry is to be seen
-                await asyncio.wait_for(anext(stream), 2.5)
+                await asyncio.wait_for(anext(stream), 4.5)
         assert await asyncio.to_thread(room.held) == []

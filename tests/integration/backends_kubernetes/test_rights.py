@@ -102,6 +102,7 @@ async def test_what_is_missing_is_named(room: Room, opened: Open, rules: Any, ve
         f'"system:serviceaccount:{room.namespace}:reader" {verb} {what} in the namespace "{room.namespace}"; '
         f'give it a Role with the verb {verb} on {what} of the API group "{group}".'
     )
+    assert not caught.value.unauthenticated
     assert caught.value.backend == backend.url
 
 
@@ -127,6 +128,7 @@ async def test_credentials_that_are_not_accepted(room: Room, opened: Open) -> No
         f'the Kubernetes API server at {room.server.url} does not accept the credentials of the context "test"; '
         "log in again, or renew its token or certificate."
     )
+    assert caught.value.unauthenticated
     assert not caught.value.retryable
     assert "wrong-secret" not in f"{caught.value!r} {backend!r}"
 

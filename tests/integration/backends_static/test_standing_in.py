@@ -35,8 +35,9 @@ async def test_a_registry_that_is_stopped_and_started_again(homeport_factory: Ho
     discovery = Discovery([url, file], settings=QUICK, environ={})
     async with discovery, discovery.watch("billing") as billing:
         assert (billing.current.backend, billing.pick().id) == (url, "b-1")
+        going_stale = asyncio.create_task(until(billing, stale))  # begun before, since the file takes over soon
         await asyncio.to_thread(registry.kill)
-        outage = await until(billing, stale)
+        outage = await going_stale
         assert (outage.backend, outage[0].id) == (url, "b-1")
         bridged = await until(billing, lambda snapshot: snapshot.backend == file)
         assert ([one.address for one in bridged], bridged.stale) == (["10.0.0.9"], False)

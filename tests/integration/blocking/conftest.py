@@ -13,7 +13,7 @@ import pytest
 
 from tests.servers.process import clean_environment, wait_until
 
-TIMEOUT = 30.0
+TIMEOUT = 60.0
 
 HEADER = """
 import atexit, multiprocessing, os, signal, sys, threading, time

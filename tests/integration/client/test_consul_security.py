@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from homeport import BackendUnavailable, ClientSettings, Discovery, PermissionDenied
+from homeport.testing.contract.waiting import fresh, until
 from tests.integration.client.certificates import Authority
 from tests.servers.consul import ConsulServer
 from tests.servers.ports import LOOPBACK, PortLease
@@ -81,14 +82,14 @@ async def test_a_token_that_is_rotated_in_its_file_is_followed(
     path.write_text(old_secret)
     caplog.set_level(logging.DEBUG, "homeport")
     discovery = Discovery(f"{guarded.backend_url}?token_file={path}&wait=1s", settings=EAGER, environ={})
-    async with discovery, discovery.register(name, port=1, ttl=2.0) as registration, discovery.watch(name) as watch:
+    async with discovery, discovery.register(name, port=1, ttl=5.0) as registration, discovery.watch(name) as watch:
         replacement = tmp_path / "next"
         replacement.write_text(new_secret)
         os.replace(replacement, path)  # noqa: PTH105 - as rotation tools do
         await asyncio.to_thread(guarded.request, "DELETE", f"/v1/acl/token/{old_accessor}")
-        await asyncio.sleep(4)
+        await asyncio.sleep(7)  # longer than the lease
         assert not registration.lost
-        assert not watch.current.stale
+        await until(watch, lambda snapshot: fresh(snapshot) and len(snapshot) == 1)
         assert len(await discovery.discover(name, use_cache=False)) == 1
     for secret in (old_secret, new_secret):
         assert secret not in caplog.text

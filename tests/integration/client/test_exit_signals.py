@@ -140,7 +140,7 @@ async def program(consul: ConsulServer, name: str) -> AsyncIterator[Program]:
         )
         started.append(process)
         assert process.stdout is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             assert await process.stdout.readline() == b"ready\n"
         return process
 
@@ -165,7 +165,7 @@ def catches(pid: int, number: signal.Signals) -> bool:
 async def end(process: asyncio.subprocess.Process, number: signal.Signals) -> tuple[int, str]:
     """Send the signal; the exit status and what it still said."""
     process.send_signal(number)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         said, _ = await process.communicate()
     assert process.returncode is not None
     return process.returncode, said.decode()
@@ -217,11 +217,11 @@ async def test_a_second_signal_ends_it_at_once(consul_factory: ConsulFactory, na
     try:
         process.terminate()
         await asyncio.to_thread(
-            wait_until, lambda: not catches(process.pid, signal.SIGTERM), timeout=20, what="the first signal"
+            wait_until, lambda: not catches(process.pid, signal.SIGTERM), timeout=60, what="the first signal"
         )
         assert process.returncode is None
         process.terminate()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             assert await process.wait() == -signal.SIGTERM
     finally:
         os.kill(consul.pid, signal.SIGCONT)
@@ -235,5 +235,5 @@ async def test_the_handlers_are_ours_only_in_the_main_thread_of_the_registering_
     program: Program, code: str
 ) -> None:
     process = await program(code)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert await process.wait() == 0

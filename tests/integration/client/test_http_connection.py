@@ -115,7 +115,7 @@ async def test_a_stream_that_is_refused_is_asked_for_with_the_token_of_now() -> 
         stream = await http.stream("GET", "/")
         assert isinstance(stream, Stream)
         with closing(stream):
-            assert await stream.read(timeout=5.0) == b"in"
+            assert await stream.read(timeout=20.0) == b"in"
 
 
 async def test_a_large_body_arrives_without_a_warning() -> None:
@@ -266,10 +266,10 @@ async def test_many_long_polls_do_not_starve_a_write() -> None:
 
     async with serving(handler) as address, connection(address) as http:
         polls = [asyncio.create_task(http.request("GET", "/poll")) for _ in range(150)]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while len(waiting) < 100:  # noqa: ASYNC110 - nobody announces it
                 await asyncio.sleep(0.01)
-        assert (await http.request("PUT", "/", timeout=5.0)).status == 200
+        assert (await http.request("PUT", "/", timeout=20.0)).status == 200
         release.set()
         await asyncio.gather(*polls)
 
@@ -296,7 +296,7 @@ async def test_closing_leaves_no_socket_and_no_task() -> None:
         assert len(open_sockets()) > len(before)
         await http.aclose()
         await http.aclose()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             # The server's sides end too; nobody announces it.
             while open_sockets() - before or asyncio.all_tasks() - before_tasks:  # noqa: ASYNC110 - see above
                 await asyncio.sleep(0.01)
@@ -408,7 +408,7 @@ async def test_certificates_that_are_refused_are_looked_at_at_once(authority: Au
         stream = await http.stream("GET", "/stream")
         assert isinstance(stream, Stream)
         with closing(stream):
-            assert await stream.read(timeout=5.0) == b"begun"
+            assert await stream.read(timeout=20.0) == b"begun"
             following = Authority(tmp_path / "following")
             server.load_cert_chain(*following.issue("server.test"))
             with pytest.raises(BackendUnavailable, match="its certificate is not accepted"):
@@ -416,7 +416,7 @@ async def test_certificates_that_are_refused_are_looked_at_at_once(authority: Au
             files.hold(following, authority.issue("client"))
             assert (await http.request("PUT", "/", repeatable=False)).body == b"begun"
             go_on.set()
-            assert await stream.read(timeout=5.0) == b"over"
+            assert await stream.read(timeout=20.0) == b"over"
 
 
 async def test_http_and_https_mixed_up_are_explained(authority: Authority) -> None:

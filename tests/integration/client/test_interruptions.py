@@ -28,6 +28,10 @@ from tests.servers.homeport import HomeportServer
 INTERRUPTIONS = int(os.environ.get("HOMEPORT_INTERRUPTIONS", "20"))
 WATCHES = 10
 SETTINGS = ClientSettings(first_retry_interval=0.01, longest_retry_interval=0.05, silence_timeout=1.4)
+HASTE = "wait=1s&timeout=2s&connect_timeout=1s"
+# What is only slow is no outage, not even on a machine that is slow itself.
+PATIENT = ClientSettings(first_retry_interval=0.01, longest_retry_interval=0.05, silence_timeout=20.0)
+LEISURE = "wait=1s&timeout=20s&connect_timeout=20s"
 
 Change = Callable[[], Awaitable[None]]
 Interrupt = Callable[[FaultProxy, list[Watch], Change, random.Random], Awaitable[None]]
@@ -105,8 +109,9 @@ async def test_no_final_state_is_missed_and_nothing_is_left_behind(
                 seen["empty"] += not snapshot.instances
 
             await change_to(-1)
-            backend = f"homeport://{proxy.address}?wait=1s&timeout=2s&connect_timeout=1s"
-            async with Discovery(backend, settings=SETTINGS, environ={}, handle_signals=False) as discovery:
+            parameters, settings = (LEISURE, PATIENT) if interrupt is slow else (HASTE, SETTINGS)
+            backend = f"homeport://{proxy.address}?{parameters}"
+            async with Discovery(backend, settings=settings, environ={}, handle_signals=False) as discovery:
                 watches = [await discovery.watch(name, on_change=note) for name in names]
                 turn = interrupted = 0
                 while interrupted < INTERRUPTIONS:

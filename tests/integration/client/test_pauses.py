@@ -9,7 +9,7 @@ from homeport.client.keeper import Standing
 from tests.servers.homeport import HomeportServer
 from tests.servers.process import wait_until
 
-TIMEOUT = 20
+TIMEOUT = 60
 
 
 async def test_a_blocked_loop_loses_the_health_but_not_the_registration(homeport: HomeportServer, name: str) -> None:
@@ -31,7 +31,7 @@ async def test_a_blocked_loop_loses_the_health_but_not_the_registration(homeport
 
     async with (
         Discovery(homeport.backend_url, handle_signals=False) as discovery,
-        discovery.register(name, port=1, ttl=1.0) as registration,
+        discovery.register(name, port=1, ttl=3.0) as registration,
         discovery.watch(name, healthy=False) as watch,
     ):
         assert healthy() == [registration.id]

@@ -35,13 +35,14 @@ def place(tmp_path: Path) -> Path:
 
 def run(command: list[str], folder: Path, environment: Mapping[str, str]) -> str:
     done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=100, check=False,
+        command, cwd=folder, capture_output=True, text=True, timeout=300, check=False,
         env=clean_environment() | dict(environment),
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
+@pytest.mark.timeout(600)
 def test_it_is_found_by_its_scheme_and_passes_the_contract_suite(place: Path) -> None:
     environment = {"PYTHONPATH": str(place / "lib")}
     (place / "data").mkdir()

@@ -22,6 +22,7 @@ from homeport.server.embedded import EmbeddedBackend
 from homeport.spi import Discoverer, HealthReporter, Registrar
 from homeport.testing.contract.leaks import Left
 from homeport.testing.contract.waiting import ids, until
+from tests.servers.ports import LOOPBACK, PortLease
 from tests.servers.process import clean_environment
 
 HOSTS_THREAD = "homeport embedded registry"
@@ -104,14 +105,15 @@ async def test_a_folder_keeps_what_was_registered(tmp_path: Path) -> None:
 
 
 async def test_a_registry_that_cannot_start_says_why_and_is_tried_again(url: str) -> None:
-    server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    async with Discovery(f"{url}&http=127.0.0.1:{port}", environ={}) as discovery:
-        with pytest.raises(BackendUnavailable, match=f"port {port} is taken"):
-            await discovery.discover("api")
-        server.close()
-        await server.wait_closed()
-        assert len(await discovery.discover("api")) == 0
+    with PortLease() as lease:
+        (port,) = lease.ports
+        server = await asyncio.start_server(lambda _reader, writer: writer.close(), LOOPBACK, port)
+        async with Discovery(f"{url}&http={LOOPBACK}:{port}", environ={}) as discovery:
+            with pytest.raises(BackendUnavailable, match=f"port {port} is taken"):
+                await discovery.discover("api")
+            server.close()
+            await server.wait_closed()
+            assert len(await discovery.discover("api")) == 0
 
 
 async def test_checks_are_run_and_remembered_as_everywhere(url: str) -> None:
@@ -206,7 +208,7 @@ async def test_nothing_of_the_host_is_touched(url: str) -> None:
         async with Discovery(url, environ={}) as discovery:
             await discovery.services()
             assert {number: signal.getsignal(number) for number in signals} == signals
-            assert gc.get_freeze_count() == frozen
+            assert gc.get_freeze_count() <= frozen  # what was frozen may end
         root = logging.getLogger()
         assert (root.handlers[:], root.level, error.level, access.propagate, access.disabled) == before
         assert access.handlers == handlers

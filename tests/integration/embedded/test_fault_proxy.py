@@ -154,3 +154,13 @@ def test_it_leaves_nothing(server: str) -> None:
     with FaultProxy(server) as proxy, connect(proxy) as one:
         assert answer(one) == ANSWER
     assert {thread for thread in set(threading.enumerate()) - threads if "proxy" in thread.name} == set()
+
+
+def test_whoever_comes_just_before_its_end_is_cut(server: str) -> None:
+    # The system accepts at once; the proxy is at one step or another with each of them.
+    for number in range(20):
+        with FaultProxy(server) as proxy:
+            connections = [connect(proxy) for _ in range(1 + number)]
+        for connection in connections:
+            with connection:
+                assert ended(connection)

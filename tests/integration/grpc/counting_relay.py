@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from tests.servers.listening import listening
+
 
 class CountingRelay:
     """`received` counts the bytes that clients have sent to `port`."""
@@ -28,14 +30,12 @@ async def counting_relay(port: int) -> AsyncIterator[CountingRelay]:
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         onward_reader, onward_writer = await asyncio.open_connection("127.0.0.1", port)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(copy(reader, onward_writer, counted=True))
-            tasks.create_task(copy(onward_reader, writer, counted=False))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(copy(reader, onward_writer, counted=True))
+                tasks.create_task(copy(onward_reader, writer, counted=False))
+        finally:
+            onward_writer.transport.abort()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    relay.port = server.sockets[0].getsockname()[1]
-    try:
+    async with listening(serve) as relay.port:
         yield relay
-    finally:
-        server.close()
-        await server.wait_closed()

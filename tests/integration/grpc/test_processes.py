@@ -18,7 +18,7 @@ from tests.servers.process import clean_environment
 EXAMPLES = Path(__file__).parents[3] / "examples"
 TARGET = "discovery:///greeter"
 GREET = "/demo.Greeter/Greet"
-TIMEOUT = 30
+TIMEOUT = 60
 
 
 class Greeter:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from tests.integration.client.certificates import Authority
+from tests.servers.listening import listening
 
 
 class Served:
@@ -60,19 +61,11 @@ async def serving(
             await writer.drain()
             if stays_open:
                 await reader.read()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
         finally:
             served.open -= 1
-            writer.close()
 
-    server = await asyncio.start_server(handle, host, 0, ssl=tls)
-    served.port = server.sockets[0].getsockname()[1]
-    try:
+    async with listening(handle, host, tls=tls) as served.port:
         yield served
-    finally:
-        server.close()
-        await server.wait_closed()
 
 
 def server_context(authority: Authority, name: str, *, asks_for_client: bool = False, alpn: str = "") -> ssl.SSLContext:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.integration.client.certificates import Authority
+from tests.servers.ports import LOOPBACK
 
 ENTRY_POINTS = """
 [homeport.checks]
@@ -21,6 +24,14 @@ absent = tests.integration.health.no_such_module:Prober
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     """A certificate authority of the test's own."""
     return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def unused_tcp_port() -> Iterator[int]:
+    """A port of loopback where nobody listens, and nobody can: it is bound."""
+    with socket.socket() as nobody:
+        nobody.bind((LOOPBACK, 0))
+        yield nobody.getsockname()[1]
 
 
 @pytest.fixture

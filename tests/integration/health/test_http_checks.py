@@ -13,6 +13,7 @@ from homeport.registry.health import HealthSettings
 from tests.integration.client.certificates import Authority
 from tests.integration.health.answering import Served, plain, server_context, serving
 from tests.integration.health.engine import FAST, Engine, real
+from tests.servers.listening import listening
 
 
 async def ask(
@@ -149,16 +150,11 @@ async def test_an_answer_to_head_has_no_body() -> None:
 async def test_an_answer_that_does_not_end_is_read_only_so_far() -> None:
     async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-        try:
-            while True:
-                writer.write(b"x" * 65536)
-                await writer.drain()
-        except ConnectionError:
-            writer.close()
+        while True:
+            writer.write(b"x" * 65536)
+            await writer.drain()
 
-    server = await asyncio.start_server(endless, "127.0.0.1", 0)
-    async with server, real() as engine:
-        port = server.sockets[0].getsockname()[1]
+    async with listening(endless) as port, real() as engine:
         status, output = await engine.result(http(engine, f"http://127.0.0.1:{port}/"))
         assert status == "passing"
         assert output.endswith("200 OK Output: " + "x" * 4096)
@@ -267,11 +263,8 @@ async def test_speaking_tls_to_a_plain_server_is_critical() -> None:
     async def answer_at_once(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(plain("I speak plainly"))
         await writer.drain()
-        writer.close()
 
-    server = await asyncio.start_server(answer_at_once, "127.0.0.1", 0)
-    async with server, real() as engine:
-        port = server.sockets[0].getsockname()[1]
+    async with listening(answer_at_once) as port, real() as engine:
         status, output = await engine.result(http(engine, f"https://127.0.0.1:{port}/"))
         assert status == "critical"
         assert ": TLS failed: " in output

@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 INTERVAL = 0.02
 
 

@@ -168,7 +168,7 @@ async def test_the_circuit_is_measured(homeport: HomeportServer, metrics: Collec
 
 
 async def test_an_outage_is_measured(homeport_factory: HomeportFactory, metrics: CollectorRegistry) -> None:
-    server = homeport_factory(http="127.0.0.1:0")
+    server = homeport_factory()
     backend = server.backend_url
     labels = {"backend": backend, "service": "api"}
     async with (

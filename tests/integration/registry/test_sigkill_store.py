@@ -44,7 +44,7 @@ async def run_and_kill(folder: Path, run: int, moments: random.Random) -> list[b
     try:
         assert await process.stdout.readline() == b"opening\n"
         first = b"" if run % 4 == 0 else await process.stdout.readline()  # some do not get that far
-        await asyncio.sleep(moments.uniform(0, 0.08))
+        await asyncio.sleep(moments.uniform(0, 0.25))  # some commits, on a slow disk too
     finally:
         process.kill()
         rest = await process.stdout.read()
@@ -86,5 +86,5 @@ async def test_killed_at_any_moment_it_keeps_what_it_acknowledged(tmp_path: Path
                 check(ledger.image, acknowledged)
             assert ledger.image.revision >= seen
             seen = ledger.image.revision
-    assert len(acknowledged.registered) > KILLS
+    assert len(acknowledged.registered) > KILLS // 2
     assert acknowledged.removed

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from tests.servers.process import clean_environment
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 class Ended(NamedTuple):

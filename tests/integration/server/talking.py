@@ -6,7 +6,7 @@ from typing import Self
 
 from tests.unit.server.answered import Answered, parse_answer
 
-TIMEOUT = 20.0
+TIMEOUT = 60.0
 
 
 class Talk:

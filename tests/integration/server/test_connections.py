@@ -62,7 +62,7 @@ def test_watchers_that_go_away_are_gone(start: Start, loop: str, how: str, targe
     try:
         for watcher in watchers:
             watcher.get(f"{target}{index}")
-        wait_until(lambda: open_sockets(server.pid) == before + 100, timeout=10, what="100 connections")
+        wait_until(lambda: open_sockets(server.pid) == before + 100, timeout=30, what="100 connections")
         for watcher in watchers:
             if how == "half-close":
                 watcher.socket.shutdown(socket.SHUT_WR)
@@ -72,7 +72,7 @@ def test_watchers_that_go_away_are_gone(start: Start, loop: str, how: str, targe
             if how == "reset":
                 watcher.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             watcher.close()
-        wait_until(lambda: open_sockets(server.pid) == before, timeout=10, what="the end of the connections")
+        wait_until(lambda: open_sockets(server.pid) == before, timeout=30, what="the end of the connections")
     finally:
         for watcher in watchers:
             watcher.close()
@@ -94,12 +94,12 @@ def test_a_client_that_does_not_read_costs_little_and_is_cut(start: Start, loop:
             try:
                 while True:
                     talk.socket.send(request)
-            except BlockingIOError:
+            except (BlockingIOError, ConnectionError):  # on a busy machine it may be cut already
                 continue
         with Talk(server.address) as talk:
             assert len(talk.ask("/v1/health/service/web").json) == 300
         assert resident_kib(server.pid) - before < 60_000, "not all that was asked for is kept in memory"
-        wait_until(lambda: open_sockets(server.pid) == sockets, timeout=15, what="the end of the deaf ones")
+        wait_until(lambda: open_sockets(server.pid) == sockets, timeout=30, what="the end of the deaf ones")
     finally:
         for talk in deaf:
             talk.close()
@@ -107,7 +107,7 @@ def test_a_client_that_does_not_read_costs_little_and_is_cut(start: Start, loop:
 
 @LOOPS
 def test_a_slow_reader_gets_all(start: Start, loop: str) -> None:
-    server = start(loop, idle_timeout=1.0)
+    server = start(loop, idle_timeout=3.0)
     register(server, 300)
     with Talk(server.address, receive_bytes=4096) as talk:
         for _ in range(5):
@@ -144,23 +144,25 @@ def test_refusals_reach_clients_that_go_on_sending(start: Start, loop: str) -> N
 
 @LOOPS
 @pytest.mark.parametrize(
-    ("limit", "data", "status"),
+    ("limit", "seconds", "data", "status"),
     [
-        ("header_timeout", b"GET /v1/status/lea", 408),
-        ("body_timeout", b"PUT /v1/agent/service/register HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{", 408),
-        ("idle_timeout", b"", None),
-        ("idle_timeout", b"GET /v1/catalog/nodes HTTP/1.1\r\nHost: a\r\n\r\n", 200),
+        ("header_timeout", 0.2, b"GET /v1/status/lea", 408),
+        ("body_timeout", 0.2, b"PUT /v1/agent/service/register HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{", 408),
+        ("idle_timeout", 0.2, b"", None),
+        ("idle_timeout", 2.0, b"GET /v1/catalog/nodes HTTP/1.1\r\nHost: a\r\n\r\n", 200),  # asked before it is over
     ],
 )
-def test_who_takes_too_long_is_let_go(start: Start, loop: str, limit: str, data: bytes, status: int | None) -> None:
-    server = start(loop, **{limit: 0.2})
+def test_who_takes_too_long_is_let_go(
+    start: Start, loop: str, limit: str, seconds: float, data: bytes, status: int | None
+) -> None:
+    server = start(loop, **{limit: seconds})
     before = open_sockets(server.pid)
     with Talk(server.address) as talk:
         if data:
             talk.send(data)
             assert talk.answer().status == status
         assert talk.ended()
-        wait_until(lambda: open_sockets(server.pid) == before, timeout=10, what="the end of the connection")
+        wait_until(lambda: open_sockets(server.pid) == before, timeout=30, what="the end of the connection")
 
 
 @LOOPS

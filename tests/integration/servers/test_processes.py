@@ -29,7 +29,7 @@ def test_the_group_of_a_server_ends_with_it(tmp_path: Path) -> None:
     grandchild = int(server.first_line())
     assert alive(grandchild)
     assert server.stop() == -signal.SIGTERM
-    wait_until(lambda: not alive(grandchild), timeout=10, what="the end of the grandchild")
+    wait_until(lambda: not alive(grandchild), timeout=30, what="the end of the grandchild")
     assert not server.running
 
 
@@ -105,7 +105,7 @@ def test_a_killed_test_process_leaves_no_server(tmp_path: Path) -> None:
         sleeper = int(process.stdout.readline())
         assert alive(sleeper)
         process.kill()
-    wait_until(lambda: not alive(sleeper), timeout=10, what="the end of the server")
+    wait_until(lambda: not alive(sleeper), timeout=30, what="the end of the server")
 
 
 LEAKING = """
@@ -198,7 +198,8 @@ def test_the_log_of_a_server_is_shown_with_a_failure(
 
 def test_children_are_seen() -> None:
     with subprocess.Popen(["sleep", "300"]) as process:
-        assert f"{process.pid} sleep 300" in list(children(os.getpid()))
+        # It has its command line a moment after it began to run.
+        wait_until(lambda: f"{process.pid} sleep 300" in children(os.getpid()), timeout=20, what="its command line")
         process.kill()
         process.wait()
         assert f"{process.pid} sleep 300" not in list(children(os.getpid()))

@@ -43,3 +43,18 @@ def test_what_etcd_says(status: int, code: int, message: str, kind: type[Backend
 @pytest.mark.parametrize(("status", "kind"), [(404, InvalidAnswer), (301, InvalidAnswer), (503, BackendUnavailable)])
 def test_what_others_say(status: int, kind: type[BackendError]) -> None:
     assert type(refusal(status, b"<html>")) is kind
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "unauthenticated"),
+    [
+        (16, "etcdserver: invalid auth token", True),
+        (3, "etcdserver: user name is empty", True),
+        (3, "etcdserver: authentication failed, invalid user ID or password", True),
+        (7, "etcdserver: permission denied", False),
+    ],
+)
+def test_whether_the_user_is_accepted_at_all(code: int, message: str, unauthenticated: bool) -> None:
+    error = refusal(400, json.dumps({"error": message, "message": message, "code": code}).encode())
+    assert isinstance(error, PermissionDenied)
+    assert error.unauthenticated is unauthenticated

@@ -40,3 +40,10 @@ def test_what_a_server_says(status: int, body: bytes, kind: type[BackendError], 
 
 def test_a_user_is_asked_for_where_there_is_none() -> None:
     assert "does not accept anybody without a user" in str(refusal(401, url="eureka://h"))
+
+
+@pytest.mark.parametrize(("status", "unauthenticated"), [(401, True), (403, False)])
+def test_whether_the_user_is_accepted_at_all(status: int, unauthenticated: bool) -> None:
+    error = refusal(status)
+    assert isinstance(error, PermissionDenied)
+    assert error.unauthenticated is unauthenticated

@@ -15,7 +15,7 @@ def _no_thread_is_left() -> Iterator[None]:
     yield
     for thread in set(threading.enumerate()) - before:
         if thread.name.startswith("homeport"):
-            thread.join(5.0)
+            thread.join(30.0)
             assert not thread.is_alive(), thread
 
 

@@ -18,7 +18,7 @@ from homeport.blocking import (
 from homeport.client.configuration.configuration import read_configuration
 from tests.unit.client.scripted_backend import ScriptedBackend, instance
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 TWO = """
 services:

@@ -34,7 +34,7 @@ from homeport.client.settings import CacheSettings
 from tests.unit.client.scripted_backend import ScriptedBackend, instance
 
 InLoop = Callable[[Callable[[], None]], None]
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

@@ -18,7 +18,7 @@ from homeport.blocking.performing import SpareThreads
 from homeport.client.resilience.settings import CircuitSettings, RetrySettings
 from tests.unit.client.scripted_backend import ScriptedBackend, instance
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 Handler = Callable[[Call], str]
 
@@ -130,14 +130,14 @@ def test_no_instances_at_first_is_raised_and_later_gives_the_last_error(service:
 def test_work_that_lets_the_time_run_out_has_exceeded_the_deadline(service: Service) -> None:
     def impatient(call: Call) -> str:
         assert call.remaining is not None
-        assert 0.0 < call.remaining <= 0.02
+        assert 0.0 < call.remaining <= 0.5
         time.sleep(call.remaining + 0.001)
         raise TimeoutError("the read timed out")
 
     service.everybody(impatient)
     with client(service) as discovery, discovery.watch("billing") as watch:
-        with pytest.raises(DeadlineExceeded, match=r"not answered within 0.02 s \(1 attempt\)") as exceeded:
-            watch.perform(service.work, idempotent=True, deadline=0.02)
+        with pytest.raises(DeadlineExceeded, match=r"not answered within 0.5 s \(1 attempt\)") as exceeded:
+            watch.perform(service.work, idempotent=True, deadline=0.5)
         assert str(exceeded.value.__cause__) == "the read timed out"
         assert sum(watch.traffic.table.of(instance(name).endpoint).failures for name in service.names) == 1
 
@@ -149,7 +149,7 @@ def test_an_answer_that_comes_late_is_still_an_answer(service: Service) -> None:
         return "late"
 
     service.everybody(late)
-    with client(service, deadline=0.01) as discovery:
+    with client(service, deadline=0.5) as discovery:
         assert discovery.perform("billing", service.work) == "late"
 
 
@@ -222,7 +222,7 @@ def test_a_hedged_call_ends_with_the_deadline_whatever_the_work_does(service: Se
     service.everybody(service.hang)
     with client(service) as discovery:
         with pytest.raises(DeadlineExceeded, match=r"\(2 attempts\)"):
-            discovery.perform("billing", service.work, idempotent=True, hedge_after=0.001, deadline=0.02)
+            discovery.perform("billing", service.work, idempotent=True, hedge_after=0.001, deadline=0.5)
         assert len(service.called) == 2
         assert all(thread.is_alive() for thread in service.threads)
 

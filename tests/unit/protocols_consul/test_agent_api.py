@@ -194,7 +194,7 @@ async def test_whoever_waits_for_a_hash_is_answered_when_the_server_ends(api: In
     await asyncio.sleep(0)
     assert not waiting.done()
     registry.drain()
-    answer = await asyncio.wait_for(waiting, 5)
+    answer = await asyncio.wait_for(waiting, 30)
     assert (answer.status, answer.headers["x-consul-contenthash"]) == (200, seen)
 
 

@@ -213,7 +213,7 @@ class TestSummaries:
         await asyncio.sleep(0)
         assert not waiting.done()
         await api.put("/v1/agent/check/pass/service:web")
-        answer = await asyncio.wait_for(waiting, 5)
+        answer = await asyncio.wait_for(waiting, 30)
         assert answer.json[0]["Passing"] == 1
         assert int(answer.headers["x-consul-index"]) > int(index)
 
@@ -228,7 +228,7 @@ class TestSummaries:
         waiting = asyncio.create_task(api.get(f"/v1/homeport/services?index={index}&wait=60s"))
         await asyncio.sleep(0)
         registry.drain()
-        assert (await asyncio.wait_for(waiting, 5)).json == []
+        assert (await asyncio.wait_for(waiting, 30)).json == []
 
     @pytest.mark.parametrize(
         ("query", "text"),
