@@ -18,8 +18,8 @@ TEXT = (
     "One instance changes its port again and again. A figure is the time from sending the change (Eureka and DNS: from "
     "when the server has it) until the observer knows the new port. Since a watch of Homeport lets only 20 "
     "observations a second through in the long run, changes are at least 70 ms apart. Where observers only ask every "
-    "so often, changes are 1.6 times as far apart, so that they come at all phases alike; those that another one "
-    "overtook before they were asked for are missed."
+    "so often, changes are 1.2 to 2 times as far apart, at random, so that they come at all phases alike, and a "
+    "round is six times as long; those that another one overtook before they were asked for are missed."
 )
 
 

@@ -3,6 +3,7 @@
 import itertools
 import multiprocessing
 import os
+import random
 import signal
 import threading
 import time
@@ -18,6 +19,9 @@ from .systems import System
 START_TIMEOUT = 60.0
 LAST_TIMEOUT = 10.0
 SETTLING = 0.3
+POLLED_SPREAD = 0.25
+# The median of a few dozen delays up to 100 ms is uncertain by 10 ms.
+POLLED_LENGTH = 6
 PORTS = itertools.count(10_000)
 MOST_PORTS = 50_000
 
@@ -56,14 +60,18 @@ def observed(observer: Observer, system: System, *, seconds: int) -> Callable[[]
 
 
 def _write(system: System, seconds: int) -> dict[int, float]:
-    """Make changes at a steady rate; when each was made, by its port."""
+    """Make changes, and tell when each was made, by its port.
+
+    At a steady rate they would come again and again at the same few phases of who asks at intervals.
+    """
     sent: dict[int, float] = {}
-    end = time.monotonic() + seconds
+    spread = POLLED_SPREAD if system.polled else 0.0
+    end = time.monotonic() + seconds * (POLLED_LENGTH if system.polled else 1)
     due = time.monotonic()
     while time.monotonic() < end:
         port = next(PORTS)
         sent[port] = system.write(port)
-        due = max(due + system.spacing, time.monotonic())
+        due = max(due + system.spacing * random.uniform(1 - spread, 1 + spread), time.monotonic())
         time.sleep(max(0.0, due - time.monotonic()))
     return sent
 

@@ -28,8 +28,7 @@ OURS = "Homeport"
 SPACING = 0.07
 INTERVAL = 0.1
 FILE_INTERVAL, FILE_SPACING = 0.02, 0.15
-# So far apart, measured in intervals, changes come at all phases of who asks at intervals alike.
-GOLDEN = 1.618
+POLLED_SPACING = 1.6 * INTERVAL
 HOST = "10.0.0.1"
 
 
@@ -38,11 +37,15 @@ class MissingError(Exception):
 
 
 class System(msgspec.Struct, frozen=True):
-    """A running system: how a change is made, which returns when it was, how far apart, and who observes."""
+    """A running system: how a change is made, which returns when it was, how far apart, and who observes.
+
+    ``polled`` is one that its observers ask at intervals. When it is asked is chance, seen from a change.
+    """
 
     write: Callable[[int], float]
     observers: Mapping[str, Observer]
     spacing: float = SPACING
+    polled: bool = False
     note: str = ""
     has_target: bool = True
 
@@ -150,7 +153,8 @@ def eureka() -> Iterator[System]:
                     "bare delta": partial(observers.eureka_delta, server.address, INTERVAL),
                     "py-eureka-client": partial(observers.py_eureka, server.url, INTERVAL),
                 },
-                spacing=INTERVAL * GOLDEN,
+                spacing=POLLED_SPACING,
+                polled=True,
                 note=f"it only answers, and is asked every {INTERVAL:g} s",
             )
         finally:
@@ -218,7 +222,8 @@ def dns() -> Iterator[System]:
                     OURS: partial(observers.homeport, f"dns://{server.address}/{zone}?{asked}"),
                     "dnspython": partial(observers.dnspython, server.address, zone, INTERVAL),
                 },
-                spacing=INTERVAL * GOLDEN,
+                spacing=POLLED_SPACING,
+                polled=True,
                 note=f"asked every {INTERVAL:g} s; in use that is when a TTL has run out, a second at least",
             )
         finally:

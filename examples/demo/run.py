@@ -4,6 +4,7 @@ Ends by itself with a timeline, a table, and exit status 0 if every promise was 
 """
 
 import asyncio
+import logging
 import sys
 import tempfile
 import time
@@ -74,6 +75,7 @@ def as_before(expected: set[str]) -> Callable[[Snapshot], bool]:
 
 async def main() -> int:
     story = Story()
+    logging.getLogger("homeport").addHandler(logging.NullHandler())  # the story tells what a log would
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="homeport-demo-")))
         try:

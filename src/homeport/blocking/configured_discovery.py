@@ -10,7 +10,8 @@ from typing import Self
 
 from homeport.balancing.balancer import Balancer
 from homeport.client.clock import awake_or_not
-from homeport.client.configuration.configuration import BackendChoice, Configuration, read_configuration
+from homeport.client.configuration.backend_choice import BackendChoice
+from homeport.client.configuration.configuration import Configuration, read_configuration
 from homeport.client.configured import ConfiguredDiscovery as AsyncConfiguredDiscovery
 from homeport.client.registration import Registration as AsyncRegistration
 from homeport.spi import Observer
