@@ -18,6 +18,7 @@ import msgspec
 from homeport.connections.access import Access
 from homeport.connections.backend_url import BackendURL, HostPort, parse_backend_url, parse_host_port, truth
 from homeport.connections.tls import TLS
+from homeport.connections.tls_parameters import speaks_tls, tls_of
 from homeport.connections.token import FileToken, FixedToken, Token, VariableToken, source_of
 from homeport.errors import SettingsError
 
@@ -66,7 +67,6 @@ _VARIABLES = {
     },
 }
 _TOKEN_SOURCES = ("token", "token_file", "token_env")
-_TLS_PARAMETERS = ("ca_file", "ca_path", "cert_file", "key_file", "server_name")
 
 
 class ConsulSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -232,26 +232,13 @@ def _token(url: BackendURL, options: Mapping[str, str], environ: Mapping[str, st
 
 
 def _tls(url: BackendURL, options: Mapping[str, str], environ: Mapping[str, str], *, secure: bool | None) -> TLS | None:
-    scheme = url.parameters.get("scheme")
-    if scheme not in (None, "http", "https"):
-        raise SettingsError(f'{url}: scheme is "{scheme}"; give http or https')
-    asked_in_url = [name for name in _TLS_PARAMETERS if url.parameters.get(name)]
-    if scheme == "http" and asked_in_url:
-        raise SettingsError(f"{url}: {asked_in_url[0]} is given, but scheme=http speaks no TLS; leave one of them out")
-    if scheme is not None:
-        secure = scheme == "https"
-    elif asked_in_url:
-        secure = True
-    elif secure is None:
+    asked = speaks_tls(url)
+    if asked is None:
+        asked = secure
+    if asked is None:
         variable = "CONSUL_HTTP_SSL" if url.scheme == "consul" else "HOMEPORT_TLS"
-        secure = truth(environ[variable], place=variable) if environ.get(variable) else False
-    if not secure:
-        return None
-    verify = options.get("verify")
-    return TLS(
-        **{name: options.get(name, "") for name in _TLS_PARAMETERS},
-        verify=True if verify is None else truth(verify, place=f"{url}: verify"),
-    )
+        asked = truth(environ[variable], place=variable) if environ.get(variable) else False
+    return tls_of(url, options) if asked else None
 
 
 def _wait(url: BackendURL) -> float:

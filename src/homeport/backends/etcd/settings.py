@@ -11,8 +11,9 @@ from pathlib import Path
 import msgspec
 
 from homeport.connections.access import Access
-from homeport.connections.backend_url import BackendURL, HostPort, parse_backend_url, parse_host_port, truth
+from homeport.connections.backend_url import BackendURL, HostPort, parse_backend_url, parse_host_port
 from homeport.connections.tls import TLS
+from homeport.connections.tls_parameters import speaks_tls, tls_of
 from homeport.connections.token import FileToken, FixedToken, Token, VariableToken, source_of
 from homeport.errors import SettingsError
 
@@ -27,7 +28,6 @@ PARAMETERS = (
 )  # fmt: skip
 
 _PASSWORD_SOURCES = ("password", "password_file", "password_env")
-_TLS_PARAMETERS = ("ca_file", "ca_path", "cert_file", "key_file", "server_name")
 
 
 class EtcdSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,23 +131,8 @@ def _password(url: BackendURL, environ: Mapping[str, str], *, user: str) -> Toke
 
 
 def _tls(url: BackendURL, *, secure: bool | None) -> TLS | None:
-    scheme = url.parameters.get("scheme")
-    if scheme not in (None, "http", "https"):
-        raise SettingsError(f'{url}: scheme is "{scheme}"; give http or https')
-    asked = [name for name in _TLS_PARAMETERS if url.parameters.get(name)]
-    if scheme == "http" and asked:
-        raise SettingsError(f"{url}: {asked[0]} is given, but scheme=http speaks no TLS; leave one of them out")
-    if scheme is not None:
-        secure = scheme == "https"
-    elif asked:
-        secure = True
-    if not secure:
-        return None
-    verify = url.parameters.get("verify")
-    return TLS(
-        **{name: url.parameters.get(name, "") for name in _TLS_PARAMETERS},
-        verify=True if verify is None else truth(verify, place=f"{url}: verify"),
-    )
+    asked = speaks_tls(url)
+    return tls_of(url, url.parameters) if (secure if asked is None else asked) else None
 
 
 def _confirm_interval(url: BackendURL) -> float:
