@@ -17,7 +17,7 @@ import msgspec
 
 from homeport.backends.dns import DNSBackend, DNSSettings
 from homeport.backends.dns.answers import read
-from homeport.backends.dns.exchange import Answering
+from homeport.backends.dns.exchange import by_udp
 from homeport.connections.backend_url import HostPort
 from homeport.connections.http_errors import system_words
 from homeport.errors import BackendUnavailable, HomeportError, InvalidAnswer, Refused
@@ -163,24 +163,12 @@ async def _sent(server: HostPort, query: dns.message.QueryMessage) -> Said:
     message = None
     try:
         async with asyncio.timeout(_FIRST_TRY):
-            message = await _by_udp(server, query)
+            message = await by_udp(server, query)
     except TimeoutError:
-        message = await _by_udp(server, query)
+        message = await by_udp(server, query)
     if message is not None:
         return Said(message, "UDP")
     return Said(await dns.asyncquery.tcp(query, server.host, port=server.port), "TCP, since it did not fit into UDP")
-
-
-async def _by_udp(server: HostPort, query: dns.message.QueryMessage) -> dns.message.Message | None:
-    """The answer, None when it is cut off. A connected socket tells at once that nobody listens."""
-    transport, answering = await asyncio.get_running_loop().create_datagram_endpoint(
-        lambda: Answering(query), remote_addr=(server.host, server.port)
-    )
-    try:
-        transport.sendto(query.to_wire())
-        return await answering.answer
-    finally:
-        transport.close()
 
 
 def _texts(section: Sequence[dns.rrset.RRset]) -> list[str]:

@@ -109,7 +109,7 @@ class Exchange:
         """One question to one server, however long it takes."""
         message = None
         if not self._settings.tcp:
-            message = await _by_udp(server, query)
+            message = await by_udp(server, query)
         if message is None:
             message = await dns.asyncquery.tcp(query, server.host, port=server.port)
         if message.flags & dns.flags.TC or _may_be_cut(message, _TCP_BYTES):
@@ -199,7 +199,7 @@ class Exchange:
         return error
 
 
-async def _by_udp(server: HostPort, query: dns.message.QueryMessage) -> dns.message.Message | None:
+async def by_udp(server: HostPort, query: dns.message.QueryMessage) -> dns.message.Message | None:
     """The answer, or None when it is too large for UDP.
 
     The socket is connected, so that nobody else can answer, and a port where nobody listens is told at once.
