@@ -13,6 +13,7 @@ import importlib.util
 import logging
 import os
 import threading
+import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -24,13 +25,18 @@ from homeport.backends.consul import ConsulBackend, ConsulSettings
 from homeport.connections.backend_url import HostPort, parse_backend_url
 from homeport.errors import BackendUnavailable, HomeportError, InvalidValue, MissingExtra, NotReady, SettingsError
 from homeport.model import CheckState, Service, Status
+from homeport.processes import inhabit
 from homeport.spi import CheckTransition, Cursor, Lease, Observed, ServiceSummary
+
+from .listening import url_nearby
 
 _log = logging.getLogger(__name__)
 
 ON_LOOPBACK = "127.0.0.1:0"
 _NEEDED = ("uvicorn", "httptools", "structlog")
 _PATIENCE = 60.0
+_LAST_PATIENCE = 5.0
+"""Seconds for a registry to end in order when the process ends; as much as ``homeport serve`` takes."""
 
 
 class EmbeddedRegistry:
@@ -124,9 +130,7 @@ class EmbeddedRegistry:
         Raises:
             NotReady: it has not begun.
         """
-        host, _, port = self.address.rpartition(":")
-        near = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104 - nothing is bound here
-        return f"homeport://{near}:{port}"
+        return url_nearby(self.address)
 
     @property
     def advertised_address(self) -> str:
@@ -333,7 +337,8 @@ class EmbeddedBackend:
 class _Host(threading.Thread):
     """A registry of this process on a thread and event loop of its own, counted by its users.
 
-    Daemonic: a program that ends without closing it ends all the same, and nothing acknowledged is lost by that.
+    A program that ends without closing it ends it all the same, and in order (see `_Hosts.close`); the thread is
+    daemonic so that the program can. Nothing acknowledged is lost either way.
     """
 
     def __init__(self, place: Place, *, after: _Host | None) -> None:
@@ -355,8 +360,15 @@ class _Host(threading.Thread):
         with _hosts.lock:
             host = _hosts.running.get(place)
             if host is None:
-                host = _hosts.running[place] = cls(place, after=_hosts.ending.get(place))
-                host.start()
+                host = cls(place, after=_hosts.ending.get(place))
+                try:
+                    host.start()
+                except RuntimeError as error:
+                    raise BackendUnavailable(
+                        f"the registry of {place} cannot start: no thread can be started any more, because the "
+                        "program is ending", backend=str(place),
+                    ) from error  # fmt: skip
+                _hosts.running[place] = host
             host._users += 1
             return host
 
@@ -368,12 +380,16 @@ class _Host(threading.Thread):
             self._users -= 1
             if self._users:
                 return None
-            if _hosts.running.get(self.place) is self:
-                del _hosts.running[self.place]
-                _hosts.ending[self.place] = self
-            if not self._end.done():
-                self._end.set_result(None)
+            self._begin_to_end()
         return self._ended
+
+    def end(self, timeout: float) -> None:
+        """End it, whoever uses it, and wait for that as long as ``timeout`` says."""
+        with _hosts.lock:
+            self._begin_to_end()
+        self.join(timeout)
+        if self.is_alive():
+            _log.warning("an embedded registry did not end in time", extra={"registry": str(self.place)})
 
     def run(self) -> None:
         """Serve until nobody uses it any more."""
@@ -381,9 +397,9 @@ class _Host(threading.Thread):
             self._after.join()
             self._after = None
         try:
-            from .app import loop_factory
+            from .event_loop import RegistryLoop
 
-            with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            with asyncio.Runner(loop_factory=RegistryLoop) as runner:
                 runner.run(self._serve())
         except Exception as error:  # noqa: BLE001 - told to who waits for the start, or logged
             if self.ready.done():
@@ -404,6 +420,13 @@ class _Host(threading.Thread):
             self.ready.set_result(None)
             await asyncio.wrap_future(self._end)
 
+    def _begin_to_end(self) -> None:
+        if _hosts.running.get(self.place) is self:
+            del _hosts.running[self.place]
+            _hosts.ending[self.place] = self
+        if not self._end.done():
+            self._end.set_result(None)
+
     def _forget(self) -> None:
         with _hosts.lock:
             for hosts in (_hosts.running, _hosts.ending):
@@ -415,18 +438,25 @@ class _Hosts:
     """The registries of this process: those in use, and those that are ending."""
 
     def __init__(self) -> None:
-        self.forget()
+        self.forked()
 
-    def forget(self) -> None:
+    def forked(self) -> None:
         """Begin anew: after a fork, threads and locks are the parent's."""
         self.lock = threading.Lock()
         self.running: dict[Place, _Host] = {}
         self.ending: dict[Place, _Host] = {}
 
+    def close(self) -> None:
+        """End them all: the process ends, and a thread in the C code of an event loop does not survive that."""
+        deadline = time.monotonic() + _LAST_PATIENCE
+        with self.lock:
+            hosts = (*self.running.values(), *self.ending.values())
+        for host in hosts:
+            host.end(max(0.0, deadline - time.monotonic()))
+
 
 _hosts = _Hosts()  # what is shared by a process can only be known to the process
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_hosts.forget)
+inhabit(_hosts, serves_others=True)
 
 
 def _need_extra() -> None:

@@ -11,15 +11,14 @@ import logging
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+
+from homeport.registry.own_thread import OwnThread
 
 from .agenda import Agenda
 from .history_file import HistoryFile, PastTransition
 
-T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _MOST_BUFFERED = 10_000
 _RETRY = 30.0  # seconds after which a disk that failed is tried again
@@ -41,7 +40,7 @@ class History:
         self._agenda = agenda
         self._retention = retention
         self._clock = clock
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="homeport-history")
+        self._thread = OwnThread("homeport-history")
         self._buffer: deque[PastTransition] = deque(maxlen=_MOST_BUFFERED)
         self._writing: tuple[PastTransition, ...] = ()
         self._flushing: asyncio.Task[None] | None = None
@@ -70,7 +69,7 @@ class History:
         ]  # fmt: skip
         written: list[PastTransition] = []
         try:
-            written = await self._in_thread(lambda: self._file.read(at, service))
+            written = await self._thread.do(lambda: self._file.read(at, service))
         except (sqlite3.Error, OSError) as error:
             self._fail(error)
         # What was being written stands in both by now, or in one of them.
@@ -82,15 +81,15 @@ class History:
         for task in (self._flushing, self._sweeping):
             if task is not None:
                 await asyncio.wait((task,))
-        await self._in_thread(self._file.close)
-        self._thread.shutdown()
+        await self._thread.do(self._file.close)
+        self._thread.close()
 
     async def _flush(self) -> None:
         try:
             while self._buffer:
                 rows = self._writing = tuple(self._buffer)
                 self._buffer.clear()
-                await self._in_thread(partial(self._file.write, rows))
+                await self._thread.do(partial(self._file.write, rows))
                 self._writing = ()
                 self._recover()
         except (sqlite3.Error, OSError) as error:
@@ -108,7 +107,7 @@ class History:
     async def _remove_old(self) -> None:
         oldest = self._clock() - self._retention
         try:
-            await self._in_thread(lambda: self._file.remove_before(oldest))
+            await self._thread.do(lambda: self._file.remove_before(oldest))
         except (sqlite3.Error, OSError) as error:
             self._fail(error)
         finally:
@@ -130,9 +129,6 @@ class History:
         if self._failed:
             self._failed = False
             _log.info("the history of checks is recorded again")
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
 
 def _by_time(past: PastTransition) -> float:

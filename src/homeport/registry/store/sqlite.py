@@ -18,18 +18,18 @@ What a failure leaves behind
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
 import msgspec
+
+from homeport.registry.own_thread import OwnThread
 
 from .contract import (
     Commit,
@@ -87,7 +87,7 @@ class SqliteStore:
         self._subscriber: Subscriber | None = None
         self._revision = 0
         self._in_doubt = False  # whether the file may hold something else than the subscriber was told
-        self._thread: ThreadPoolExecutor | None = None
+        self._thread: OwnThread | None = None
 
     @property
     def description(self) -> str:
@@ -102,7 +102,7 @@ class SqliteStore:
             StoreDamaged: the file is not a registry's, or cannot be read. It was not changed.
             ReadOnly, StoreFull, StoreError: the folder or file cannot be made or written to.
         """
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="homeport-store")
+        self._thread = OwnThread("homeport-store")
         self._subscriber = subscriber
         try:
             image, crashed = await self._in_thread(self._open)
@@ -146,7 +146,7 @@ class SqliteStore:
         """Close the file, give the folder back, end the thread."""
         if self._thread is not None:
             await self._in_thread(self._release)
-            self._thread.shutdown()
+            self._thread.close()
             self._thread = self._subscriber = None
 
     def _number(self, effects: Sequence[Effect]) -> list[int]:
@@ -183,7 +183,8 @@ class SqliteStore:
         return found
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        assert self._thread is not None, "open() comes first"
+        return await self._thread.do(work)
 
     # On the store's thread
 
