@@ -20,16 +20,17 @@ from homeport.client.clock import awake_or_not
 from homeport.client.discovery import Discovery as AsyncDiscovery
 from homeport.client.exit_signals import ExitSignals
 from homeport.client.keeper import Standing
+from homeport.client.registration import refuse_no_function
 from homeport.client.settings import ClientSettings
 from homeport.client.watch import Watch as AsyncWatch
 from homeport.errors import InvalidValue, NotReady
 from homeport.model import Check, Instance, Service, Snapshot
+from homeport.processes import inhabit, keep_uncollected
 from homeport.spi import Backend, Observer, ServiceSummary
 
 from .dispatcher import Dispatcher
 from .loop_thread import LoopThread
 from .performing import SpareThreads
-from .processes import inhabit, keep_uncollected
 from .registration import OnStanding, Registration
 from .watch import OnChange, Watch
 
@@ -570,11 +571,12 @@ class Discovery:
 
 
 def refuse_coroutine_function(callback: Callable[..., object] | None) -> None:
-    """Refuse a callback that nobody would await.
+    """Refuse a callback that nobody would await, or could not be called at all.
 
     Raises:
-        InvalidValue: it is a coroutine function.
+        InvalidValue: it is a coroutine function, or no function.
     """
+    refuse_no_function(callback, what="on_change")
     if inspect.iscoroutinefunction(callback):
         raise InvalidValue(
             f"on_change is the coroutine function {callback.__name__}; a blocking Discovery calls plain functions"

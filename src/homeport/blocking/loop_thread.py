@@ -9,10 +9,12 @@ import os
 import selectors
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import CancelledError, Executor, Future
-from typing import Any, ParamSpec, TypeVar
+from concurrent.futures import CancelledError
+from functools import partial
+from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from homeport.errors import NotReady
+from homeport.processes import LastingLoop
 
 _log = logging.getLogger(__name__)
 
@@ -21,6 +23,79 @@ T = TypeVar("T")
 
 _ENDING_TIMEOUT = 2.0
 """How long what was cancelled may take to end, in seconds; a thread that takes longer ends with the process."""
+
+
+class _Asked(Generic[T]):
+    """Work that a loop was asked for, and what comes of it, for one who waits.
+
+    As a `concurrent.futures.Future`, without a lock: a signal handler may run in the thread that waits, at any moment,
+    and wait for the loop itself. If that thread held a lock in this moment which the loop needs to tell the outcome,
+    both would wait for ever. The coroutine is made in the loop's thread, too; a handler that raises would leave one
+    behind that nobody awaits.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, work: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self._loop = loop
+        self._work = work
+        self._task: asyncio.Task[T] | None = None
+        self._first = threading.Lock()  # taken by whoever tells the outcome, and never given back
+        self._told = threading.Lock()  # free when the outcome is told
+        self._told.acquire()
+        self._result: T | None = None
+        self._error: BaseException | None = None
+        loop.call_soon_threadsafe(self._begin)
+
+    def wait(self, timeout: float | None = None) -> T:
+        """What came of it.
+
+        Raises:
+            CancelledError: it was cancelled.
+            TimeoutError: nothing, within so many seconds.
+            Exception: what it raised.
+        """
+        if not self._told.acquire(timeout=-1 if timeout is None else timeout):
+            raise TimeoutError
+        self._told.release()
+        try:
+            if self._error is not None:
+                raise self._error
+            return cast("T", self._result)
+        finally:
+            del self  # or the error would hold itself, by its traceback
+
+    def cancel(self) -> None:
+        """Nobody needs it any more: who waits is told, and it is cancelled if it has begun."""
+        if self._tell(None, CancelledError()) and self._task is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and the task with it
+                self._loop.call_soon_threadsafe(self._task.cancel)
+
+    def _begin(self) -> None:
+        if self._first.locked():
+            return
+        try:
+            self._task = self._loop.create_task(self._work())
+        except Exception as error:  # noqa: BLE001 - it is handed on
+            self._tell(None, error)
+            return
+        self._task.add_done_callback(self._ended)
+        if self._first.locked():  # it was cancelled meanwhile, by who did not see the task yet
+            self._task.cancel()
+
+    def _ended(self, task: asyncio.Task[T]) -> None:
+        if task.cancelled():
+            self._tell(None, CancelledError())
+        elif (error := task.exception()) is not None:
+            self._tell(None, error)
+        else:
+            self._tell(task.result(), None)
+
+    def _tell(self, result: T | None, error: BaseException | None) -> bool:
+        """Whether this is the outcome: the first one is."""
+        if not self._first.acquire(blocking=False):
+            return False
+        self._result, self._error = result, error
+        self._told.release()
+        return True
 
 
 class LoopThread:
@@ -35,7 +110,7 @@ class LoopThread:
         self._lock = threading.RLock()
         self._loop: _Loop | None = None
         self._thread: threading.Thread | None = None
-        self._waited_for: set[Future[Any]] = set()
+        self._waited_for: set[_Asked[Any]] = set()
         self._closed = False
 
     @property
@@ -69,23 +144,23 @@ class LoopThread:
         """
         self.refuse_own()
         with self._lock:
-            future = self._submit(work(*args, **kwargs))
-            self._waited_for.add(future)
+            asked = self._submit(partial(work, *args, **kwargs))
+            self._waited_for.add(asked)
         try:
-            return future.result()
+            return asked.wait()
         except CancelledError:
             raise _closed() from None
         except BaseException:
-            future.cancel()
+            asked.cancel()
             raise
         finally:
-            self._waited_for.discard(future)
+            self._waited_for.discard(asked)
 
     def launch(self, work: Callable[[], Coroutine[Any, Any, object]]) -> None:
         """Run ``work`` without waiting for it; nothing happens if there is no loop to run it."""
         with self._lock:
             if self._loop is not None and not self._closed:
-                self._submit(work())
+                self._submit(work)
 
     def close(self, last: Callable[[], Coroutine[Any, Any, None]], *, timeout: float) -> None:
         """Run ``last``, for ``timeout`` seconds at most, cancel everything else, and end the thread.
@@ -99,10 +174,10 @@ class LoopThread:
             if loop is None or thread is None:
                 self._closed = True
                 return
-            future = self._submit(last())
+            ending = self._submit(last)
             self._closed = True
         try:
-            future.result(timeout)
+            ending.wait(timeout)
         except TimeoutError:
             _log.warning("closing took too long and was given up", extra={"thread": self._name})
         finally:
@@ -116,9 +191,15 @@ class LoopThread:
             if self._closed or loop is None:
                 self._closed = True
                 return
-            ending = self._submit(last())
+
+            async def last_of_all() -> None:
+                try:
+                    await last()
+                finally:
+                    self._stop(loop)
+
+            self._submit(last_of_all)
             self._closed = True
-        ending.add_done_callback(lambda _: self._stop(loop))
 
     def leave_behind(self) -> None:
         """In a forked child, where the thread does not exist: let go of what belongs to the parent, in silence.
@@ -130,19 +211,17 @@ class LoopThread:
         if self._loop is not None:
             self._loop.leave_behind()
 
-    def _submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+    def _submit(self, work: Callable[[], Coroutine[Any, Any, T]]) -> _Asked[T]:
         """Have the loop run ``work``; called under the lock."""
         if self._closed:
-            work.close()
             raise _closed()
         if self._loop is None:
             try:
                 self._start()
             except RuntimeError as error:
-                work.close()
                 raise NotReady("no thread can be started any more: the program is ending") from error
         assert self._loop is not None
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+        return _Asked(self._loop, work)
 
     def _start(self) -> None:
         loop = _Loop()
@@ -158,32 +237,16 @@ class LoopThread:
         with contextlib.suppress(RuntimeError):  # it is closed already
             loop.call_soon_threadsafe(loop.stop)
         # Also those whose work ignores its cancellation.
-        for future in tuple(self._waited_for):
-            future.cancel()
+        for asked in tuple(self._waited_for):
+            asked.cancel()
 
 
-class _Loop(asyncio.SelectorEventLoop):
+class _Loop(LastingLoop, asyncio.SelectorEventLoop):
     """An event loop that can be left behind by a fork, and works while the interpreter is ending."""
 
     def __init__(self) -> None:
         self._watched = selectors.DefaultSelector()
         super().__init__(self._watched)
-
-    def run_in_executor(  # type: ignore[override]  # typeshed's form has type variables that it does not export
-        self, executor: Executor | None, func: Callable[..., T], *args: Any
-    ) -> asyncio.Future[T]:
-        """As everywhere, but an interpreter that is ending, whose executors take nothing more, runs it here."""
-        try:
-            return super().run_in_executor(executor, func, *args)
-        except RuntimeError:
-            if executor is not None or self.is_closed():
-                raise
-        done: asyncio.Future[T] = self.create_future()
-        try:
-            done.set_result(func(*args))
-        except Exception as error:  # noqa: BLE001 - it is handed on
-            done.set_exception(error)
-        return done
 
     def leave_behind(self) -> None:
         """See `LoopThread.leave_behind`."""

@@ -12,7 +12,7 @@ from typing import TypeAlias, TypeVar
 
 from homeport.client.call import Call
 from homeport.client.resilience.attempts import Attempts
-from homeport.errors import DeadlineExceeded, NoInstances
+from homeport.errors import DeadlineExceeded, InvalidValue, NoInstances
 
 T = TypeVar("T")
 
@@ -53,6 +53,8 @@ class SpareThreads:
 
 def perform(attempts: Attempts, work: Work[T], *, hedge_after: float | None, threads: SpareThreads) -> T:
     """The result of ``work``, tried as often as ``attempts`` allows; see `homeport.blocking.Watch.perform`."""
+    if not callable(work):
+        raise InvalidValue(f"the work of a call is {work!r}; give a function that takes the call")
     patience = hedge_after if hedge_after is not None else attempts.settings.hedge_after
     last: Exception | None = None
     while True:

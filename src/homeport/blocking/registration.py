@@ -93,14 +93,14 @@ class Registration:
 
     def wait_for(self, *standings: Standing) -> Standing:
         """Return as soon as it stands as one of these, or is closed; the moment is not missed however short it is."""
-        if self._left_behind or self._owner.loop_thread.closed:
-            return self.standing
+        if self._left_behind:
+            return Standing.CLOSED
         registration = self._begun()
         try:
             return self._owner.loop_thread.run(registration.wait_for, *standings)
         except NotReady:
-            # The object was closed, and the thread ended before it had told.
-            if registration.standing is Standing.CLOSED:
+            # Its end may be under way still: nothing else comes any more.
+            if self._owner.loop_thread.closed:
                 return Standing.CLOSED
             raise
 

@@ -1,0 +1,142 @@
+"""The event loop on a thread of its own."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Coroutine, Iterator
+from typing import Any
+
+import pytest
+
+from homeport.blocking.loop_thread import LoopThread
+from homeport.errors import NotReady
+from tests.servers.process import clean_environment
+
+NAME = "the loop of this test"
+
+
+async def nothing() -> None:
+    """Nothing."""
+
+
+@pytest.fixture
+def thread() -> Iterator[LoopThread]:
+    made = LoopThread(name=NAME)
+    yield made
+    made.close(nothing, timeout=10)
+
+
+def interrupt() -> None:
+    """Have the main thread handle SIGUSR1."""
+    main = threading.main_thread().ident
+    assert main is not None
+    signal.pthread_kill(main, signal.SIGUSR1)
+
+
+async def _where() -> str:
+    return threading.current_thread().name
+
+
+def test_coroutines_are_made_and_run_there(thread: LoopThread) -> None:
+    made: list[str] = []
+
+    def work() -> Coroutine[Any, Any, str]:
+        made.append(threading.current_thread().name)
+        return _where()
+
+    assert thread.run(work) == NAME
+    assert made == [NAME]
+
+
+def test_what_cannot_be_made_is_told_to_the_caller(thread: LoopThread) -> None:
+    with pytest.raises(TypeError, match="unexpected keyword argument"):
+        thread.run(_where, wrong=1)  # type: ignore[call-arg]
+    assert thread.run(_where) == NAME
+
+
+def test_who_stops_waiting_ends_what_he_waits_for(thread: LoopThread) -> None:
+    ended = threading.Event()
+
+    async def waiting() -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            ended.set()
+            raise
+
+    class Stop(Exception):
+        pass
+
+    def stop(*_: object) -> None:
+        raise Stop
+
+    before = signal.signal(signal.SIGUSR1, stop)
+    try:
+        later = threading.Timer(0.05, interrupt)
+        later.start()
+        with pytest.raises(Stop):
+            thread.run(waiting)
+        later.join()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert ended.wait(10)
+    assert thread.run(_where) == NAME
+
+
+# In a process of its own: the alarm clock of this one is used to end tests that hang.
+HANDLING = """
+import faulthandler, signal
+from homeport.blocking.loop_thread import LoopThread
+
+async def work():
+    return 1
+
+async def nothing():
+    pass
+
+faulthandler.dump_traceback_later(60, exit=True)
+thread, handled = LoopThread(name="loop"), []
+thread.run(work)
+signal.signal(signal.SIGALRM, lambda *_: handled.append(thread.run(work)))
+for number in range(2000):
+    signal.setitimer(signal.ITIMER_REAL, 1e-6 + number % 100 * 2e-6)
+    for _ in range(5):
+        thread.run(work)
+signal.setitimer(signal.ITIMER_REAL, 0)
+thread.close(nothing, timeout=10)
+print(sum(handled) > 1000)
+"""
+
+
+def test_a_signal_handler_may_wait_for_it_while_its_thread_does() -> None:
+    """At any moment: also while the thread begins to wait, or takes the outcome."""
+    done = subprocess.run(
+        [sys.executable, "-c", HANDLING],
+        capture_output=True, text=True, timeout=120, check=False, env=clean_environment(),
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
+
+
+def test_when_it_is_closed_who_waits_is_told() -> None:
+    thread = LoopThread(name=NAME)
+    begun, told = threading.Event(), threading.Event()
+
+    async def waiting() -> None:
+        begun.set()
+        await asyncio.sleep(60)
+
+    def wait() -> None:
+        with pytest.raises(NotReady, match="was closed"):
+            thread.run(waiting)
+        told.set()
+
+    waiter = threading.Thread(target=wait)
+    waiter.start()
+    assert begun.wait(10)
+    thread.close(nothing, timeout=10)
+    assert told.wait(10)
+    waiter.join()
+    with pytest.raises(NotReady, match="was closed"):
+        thread.run(_where)
