@@ -131,8 +131,12 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def __post_init__(self) -> None:
         if not self.name:
             raise InvalidValue("a service needs a name")
-        if not isinstance(self.port, int):  # os.environ["PORT"], most of the time
-            raise InvalidValue(f'the port of "{self.name}" is {self.port!r}; give a whole number')
+        for field in ("name", "id", "version", "environment", "address"):
+            refuse_no_text(getattr(self, field), what=f'the {field} of "{self.name}"')
+        for field in ("port", "weight"):
+            value = getattr(self, field)  # os.environ["PORT"], most of the time
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise InvalidValue(f'the {field} of "{self.name}" is {value!r}; give a whole number')
         if not 0 <= self.port <= 65535:
             raise InvalidValue(f'the port of "{self.name}" is {self.port}; it must lie between 0 and 65535')
         if not 0 <= self.weight <= 65535:
@@ -215,6 +219,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def __post_init__(self) -> None:
         if not self.service:
             raise InvalidValue("a query needs the name of a service")
+        refuse_no_text(self.service, what="the name of a service")
+        refuse_no_text(self.version, what="a version")
         if self.version:
             version_range(self.version)  # refuses an unreadable range here, not at the first instance
 
@@ -313,12 +319,25 @@ def _event(kind: EventKind, previous: Instance | None, current: Instance | None)
     return Event(kind=kind, service=subject.service, id=subject.id, previous=previous, current=current)
 
 
+def refuse_no_text(value: object, *, what: str) -> None:
+    """Refuse what is no text, such as a version that was read as a number.
+
+    Raises:
+        InvalidValue: it is none.
+    """
+    if not isinstance(value, str):
+        hint = f': "{value}"' if isinstance(value, int | float) else ""
+        raise InvalidValue(f"{what} is {value!r}; give a text{hint}")
+
+
 def frozen_meta(meta: Mapping[str, object] | None) -> dict[str, str]:
     """Metadata as text to text; numbers and booleans become their JSON text.
 
     Raises:
-        InvalidValue: a value is neither text, number nor boolean.
+        InvalidValue: it is no mapping, or a value is neither text, number nor boolean.
     """
+    if meta is not None and not isinstance(meta, Mapping):
+        raise InvalidValue(f"metadata is a {type(meta).__name__}; give a dictionary")
     result: dict[str, str] = {}
     for key, value in (meta or {}).items():
         if isinstance(value, bool):

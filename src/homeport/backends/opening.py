@@ -82,7 +82,7 @@ def open_backends(
     """
     if backend is None:
         chain: Sequence[str | Backend] = default_backend(environ).split()
-    elif isinstance(backend, str) or not isinstance(backend, Sequence):
+    elif isinstance(backend, str | bytes) or not isinstance(backend, Sequence):
         chain = (backend,)
     else:
         chain = backend
@@ -102,6 +102,11 @@ def open_backend(backend: str | B | None, environ: Mapping[str, str]) -> Backend
         SettingsError: the scheme is unknown, the URL or a variable cannot be right, or the environment names several.
     """
     if backend is not None and not isinstance(backend, str):
+        if not isinstance(backend, Backend):
+            raise SettingsError(
+                f"a backend cannot be of the type {type(backend).__name__}; give a URL such as {DEFAULT_BACKEND}, a "
+                "name, or an object that is a Backend"
+            )
         return backend
     text = (backend or default_backend(environ)).strip()
     if not backend and len(text.split()) > 1:

@@ -29,7 +29,7 @@ from .clock import awake_or_not
 from .exit_signals import ExitSignals
 from .implicit import ImplicitWatches
 from .keeper import Keeper, Standing
-from .registration import OnStanding, Registration, text_tuple
+from .registration import OnStanding, Registration, refuse_no_function, text_tuple
 from .reports import Reports
 from .settings import ClientSettings
 from .sources import Sources
@@ -76,6 +76,8 @@ class Discovery:
         random: Random | None = None,
         clock: Callable[[], float] = awake_or_not,
     ) -> None:
+        if observer is not None and not isinstance(observer, Observer):
+            raise InvalidValue(f"an observer cannot be of the type {type(observer).__name__}; give an Observer")
         self._environ = os.environ if environ is None else environ
         opened = open_backends(backend, self._environ)
         self._backends = tuple(one.backend for one in opened)
@@ -276,6 +278,7 @@ class Discovery:
         coroutine function) is called with the first snapshot and each newer one, one at a time and in order; when it
         raises, that is logged and the watch goes on.
         """
+        refuse_no_function(on_change, what="on_change")
         return self._watch_of(
             _query(service, tags, version, environment, meta, datacenter, healthy),
             balancer=None if balancer is None else open_balancer(balancer, self._environ),
@@ -323,6 +326,8 @@ class Discovery:
         Raises:
             InvalidValue: a value cannot be right.
         """
+        if not isinstance(checks, Iterable):
+            raise InvalidValue(f"checks is {checks!r}; give a list of checks")
         all_checks = tuple(map(check_from_form, checks)) + ((check_from_form(health_check),) if health_check else ())
         base = _service(service, name, default=self._environ.get("DISCOVERY_SERVICE_NAME", "").strip())
         given = {

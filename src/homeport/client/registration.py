@@ -74,8 +74,11 @@ class Registration:
         ttl: float,
         on_change: OnStanding | None = None,
     ) -> None:
+        if not isinstance(ttl, int | float):
+            raise InvalidValue(f'the ttl of "{service.name}" is {ttl!r}; give a number of seconds')
         if not ttl >= 1.0:
             raise InvalidValue(f'the ttl of "{service.name}" is {ttl:g} s; it must be 1 s or more')
+        refuse_no_function(on_change, what="on_change")
         self._service = service
         self._backend = backend
         self._owner = owner
@@ -312,6 +315,16 @@ def _start_time(service: Service) -> dict[str, str]:
     return {} if kept is None else {"started_at": kept}
 
 
+def refuse_no_function(value: object, *, what: str) -> None:
+    """Refuse what is neither None nor can be called.
+
+    Raises:
+        InvalidValue: it is such a thing.
+    """
+    if value is not None and not callable(value):
+        raise InvalidValue(f"{what} is {value!r}; give a function")
+
+
 def text_tuple(values: Iterable[str], *, what: str) -> tuple[str, ...]:
     """Texts as a tuple.
 
@@ -320,6 +333,8 @@ def text_tuple(values: Iterable[str], *, what: str) -> tuple[str, ...]:
     """
     if isinstance(values, str):
         raise InvalidValue(f'{what} is the text "{values}"; give a list of texts')
+    if not isinstance(values, Iterable):
+        raise InvalidValue(f"{what} is {values!r}; give a list of texts")
     texts = tuple(values)
     for text in texts:
         if not isinstance(text, str):

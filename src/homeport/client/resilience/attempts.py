@@ -10,7 +10,7 @@ from types import TracebackType
 
 from homeport.balancing.loads import Load
 from homeport.client.call import Call, Choose
-from homeport.errors import DeadlineExceeded, NoInstances, NotReady
+from homeport.errors import DeadlineExceeded, InvalidValue, NoInstances, NotReady
 from homeport.model import Instance
 
 from .traffic import Traffic
@@ -54,6 +54,8 @@ class Attempts:
         deadline: float | None = None,
         random: Callable[[], float] = shared_random,
     ) -> None:
+        if deadline is not None and not isinstance(deadline, int | float):
+            raise InvalidValue(f"the deadline of a call is {deadline!r}; give a number of seconds")
         self.idempotent = idempotent
         self.settings = traffic.retry
         self._choose = choose

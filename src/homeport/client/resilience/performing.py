@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from homeport.client.call import Call
-from homeport.errors import DeadlineExceeded, NoInstances
+from homeport.errors import DeadlineExceeded, InvalidValue, NoInstances
 
 from .attempts import Attempts
 
@@ -18,6 +18,8 @@ Work = Callable[[Call], Awaitable[T]]
 
 async def perform(attempts: Attempts, work: Work[T], *, hedge_after: float | None = None) -> T:
     """The result of ``work``, tried as often as ``attempts`` allows; see `homeport.Watch.perform`."""
+    if not callable(work):
+        raise InvalidValue(f"the work of a call is {work!r}; give a function that takes the call")
     patience = hedge_after if hedge_after is not None else attempts.settings.hedge_after
     last: Exception | None = None
     while True:
