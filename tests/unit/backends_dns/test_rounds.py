@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import aclosing
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import dns.message
 import dns.name
@@ -188,3 +188,57 @@ def test_each_domain_is_read_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Exchange, "ask", ask)
     virtual_time.run(scenario())
     assert asked == ["billing.one.", "billing.two.", "billing.two.", "billing.one.", "billing.two."]
+
+
+class TestNothing:
+    """Neither SRV records nor addresses: several answers, between which a service may have gone from one to another."""
+
+    @staticmethod
+    def polled(
+        monkeypatch: pytest.MonkeyPatch, *rounds: str, times: int = 1, **settings: object
+    ) -> tuple[list[list[str]], int]:
+        """The addresses after each poll, and how often a round was begun; a round names what the zone has in it.
+
+        The first question of a round is answered by what its first word says, the others by the second.
+        """
+        begun: list[dns.rdatatype.RdataType] = []
+        first = dns.rdatatype.SRV if settings.get("record") != "a" else dns.rdatatype.A
+
+        async def ask(_self: Exchange, name: dns.name.Name, kind: dns.rdatatype.RdataType) -> Exchanged:
+            made = dns.message.make_response(dns.message.make_query(name, kind))
+            if kind == first:
+                begun.append(kind)
+            before, after = rounds[min(len(begun), len(rounds)) - 1].split()
+            there = before if kind == first else after
+            if there == dns.rdatatype.to_text(kind):
+                data = {"SRV": "0 1 80 host.test.", "A": "10.0.0.1", "AAAA": "2001:db8::1"}[there]
+                made.answer.append(dns.rrset.from_text(name, 0, "IN", kind, data))
+                if there == "SRV":
+                    made.additional.append(dns.rrset.from_text("host.test.", 0, "IN", "A", "10.0.0.9"))
+            return Exchanged(dns.message.from_wire(made.to_wire()), HostPort("127.0.0.1", 53), 0.001)
+
+        async def scenario() -> list[list[str]]:
+            backend = DNSBackend(DNSSettings(domains=("test",), port=1, **settings))  # type: ignore[arg-type]
+            async with aclosing(backend.watch("billing")) as stream:
+                return [[one.address for one in (await anext(stream)).instances] for _ in range(times)]
+
+        monkeypatch.setattr(Exchange, "ask", ask)
+        return virtual_time.run(scenario()), len(begun)
+
+    def test_from_addresses_to_servers(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert self.polled(monkeypatch, "- -", "SRV -") == ([["10.0.0.9"]], 2)
+
+    def test_from_servers_to_addresses(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert self.polled(monkeypatch, "SRV -", "- -", "- A", times=2) == ([["10.0.0.9"], ["10.0.0.1"]], 3)
+
+    def test_from_one_family_to_the_other(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert self.polled(monkeypatch, "- -", "A -", record="a") == ([["10.0.0.1"]], 2)
+
+    def test_twice_is_the_truth_and_the_poll_before_counts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert self.polled(monkeypatch, "SRV -", "- -", times=4) == ([["10.0.0.9"], [], [], []], 5)
+
+    @pytest.mark.parametrize("settings", [{"record": "srv"}, {"record": "a", "family": "ipv4"}])
+    def test_what_one_answer_states_is_believed(
+        self, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert self.polled(monkeypatch, "- -", **settings) == ([[]], 1)

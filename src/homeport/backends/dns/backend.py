@@ -35,16 +35,25 @@ class _Found(NamedTuple):
     """What one round of questions found, and for how many seconds that holds.
 
     ``records`` are the SRV records, ``missing`` those of their hosts that were asked for and have no address.
+    ``nothing`` says that several questions found nothing, each by itself.
     """
 
     instances: tuple[Instance, ...]
     ttl: float
     records: frozenset[SRV] = frozenset()
     missing: frozenset[dns.name.Name] = frozenset()
+    nothing: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is no more than what one answer stated."""
+        return not self.missing and not self.nothing
 
     def same(self, before: _Found | None) -> bool:
-        """Whether the round before named the same hosts, and missed the same ones."""
-        return before is not None and (self.records, self.missing) == (before.records, before.missing)
+        """Whether the round before named the same hosts, and missed the same ones, or found nothing as well."""
+        return before is not None and (self.records, self.missing, self.nothing) == (
+            before.records, before.missing, before.nothing,
+        )  # fmt: skip
 
 
 _Rounds = MutableMapping[str, _Found]
@@ -156,18 +165,19 @@ class DNSBackend:
         return _Found((), ttl)
 
     async def _settled(self, service: str, domain: str, datacenter: str, before: _Found | None) -> _Found:
-        """What a domain says, asked until no host is missing for the reason alone that the zone changed meanwhile.
+        """What a domain says, asked until nothing is missing for the reason alone that the zone changed meanwhile.
 
         SRV records and addresses are answers of their own. When the zone changes between them, a host may have no
         address although none lacked one before or after (RFC 2782 wants at least one for each). So that is believed
-        only when two rounds of questions in a row say it.
+        only when two rounds of questions in a row say it. So it is when there are neither SRV records nor addresses: a
+        service that goes over from the ones to the others was never absent.
 
         Raises:
             InvalidAnswer: no two rounds say the same, or none of the hosts has an address.
         """
         for _ in range(_MOST_ROUNDS):
             found = await self._find_in(service, domain, datacenter)
-            if not found.missing or found.same(before):
+            if found.whole or found.same(before):
                 break
             before = found
         else:
@@ -214,7 +224,8 @@ class DNSBackend:
         # Also where the name was said not to exist: dnsmasq says so of a type that it has no record of.
         found = await self._addresses(names.host, {})
         if not found.texts:
-            return _Found((), min(ttl, found.ttl))
+            several = settings.record != "a" or settings.family in ("auto", "both")
+            return _Found((), min(ttl, found.ttl), nothing=several)
         if settings.port is None:
             raise InvalidAnswer(
                 f"{names.host.to_text(omit_final_dot=True)} has addresses and no SRV records, which would tell "
