@@ -37,6 +37,7 @@ from homeport.server.listening import parse_address
 from homeport.server.settings import ServerSettings
 from homeport.server.sources.settings import SECTION as SOURCES
 from homeport.server.sources.settings import sources_in, unknown_setting
+from homeport.server.zones.settings import zones_in
 from homeport.settings import SettingsFile, lines, load, problems, read_documents, read_file, read_text
 from homeport.settings.file import NOT_YET, SECTIONS
 from homeport.settings.shapes import Place, unknown_key
@@ -114,6 +115,7 @@ def _of_settings(content: Mapping[str, object], source: str, known: Variables) -
     policy = RegistrationPolicy() if found else configuration_of(file, environ=stand_ins(file)).policy
     if not any(str(error).startswith(f"{source}: {name}") for error in found for name in _OF_BACKENDS):
         found += _of_backend(file)
+        found += _of_zones(file)
     found += _of_sources(file)
     return len(definitions), [*found, *_of_checks(file), *_of_definitions(definitions, policy, known)]
 
@@ -127,10 +129,11 @@ def _of_whole(file: SettingsFile) -> Iterator[SettingsError]:
     except SettingsError as error:
         yield error
         return
-    try:
-        parse_address(server.http, option=f"{file.name}: server.http")
-    except HomeportError as error:
-        yield SettingsError(str(error))
+    for key in ("http", "dns"):
+        try:
+            parse_address(getattr(server, key), option=f"{file.name}: server.{key}")
+        except HomeportError as error:
+            yield SettingsError(str(error))
 
 
 def _of_backend(file: SettingsFile) -> Iterator[SettingsError]:
@@ -145,6 +148,21 @@ def _of_backend(file: SettingsFile) -> Iterator[SettingsError]:
     except SettingsError as error:
         key = "backend" if file.content.get("backend") else described_section(file) or "backend"
         yield SettingsError(f"{file.name}: {key}: {error}")
+
+
+def _of_zones(file: SettingsFile) -> Iterator[SettingsError]:
+    """Whether the backends of the zones can be opened as they are named."""
+    try:
+        zones = zones_in(file, stand_ins(file))
+    except SettingsError as error:
+        yield error
+        return
+    for position, one in enumerate(zones):
+        if one.backend is not None:
+            try:
+                asyncio.run(_open(one.backend, one.environ))
+            except SettingsError as error:
+                yield SettingsError(f"{file.name}: {DNS}.zones[{position}].type: {error}")
 
 
 def _of_sources(file: SettingsFile) -> Iterator[SettingsError]:

@@ -40,6 +40,15 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    dns: Annotated[
+        str | None,
+        typer.Option(
+            "--dns",
+            metavar="HOST:PORT",
+            help="Where to answer DNS for the zones of the settings file. By default 127.0.0.1:8600.",
+            show_default=False,
+        ),
+    ] = None,
     data_dir: Annotated[
         str | None,
         typer.Option(
@@ -76,23 +85,39 @@ def serve(
     It speaks Consul's HTTP API. When it serves, it prints one line to stdout, "homeport ready http=HOST:PORT"; logs go
     to stderr. Every setting of the section "server" of the settings file can also be given by a variable, such as
     HOMEPORT_SERVER_DATA_DIR. SIGHUP reads the section "health_checks" again. What --source names, or HOMEPORT_SOURCES,
-    or the section "sources", is mirrored into the catalog; "homeport source status" tells how that fares.
+    or the section "sources", is mirrored into the catalog; "homeport source status" tells how that fares. For the
+    zones of the section "dns_discovery" it answers in DNS, and the line has "dns=HOST:PORT" too.
     """
     from homeport.registry.health.file_checks.parsing import NO_FILE_CHECKS, FileChecks, parse
     from homeport.server.listening import CannotStart, parse_address
     from homeport.server.settings import ServerSettings
     from homeport.server.sources.settings import chosen_sources
+    from homeport.server.zones.settings import zones_in
 
-    if http is not None:
+    for option, address in (("--http", http), ("--dns", dns)):
         try:
-            parse_address(http, option="--http")
+            if address is not None:
+                parse_address(address, option=option)
         except CannotStart as error:
             raise Misuse(str(error)) from error
     file = settings_file(config, os.environ)
+    zones = zones_in(file, os.environ)
+    if dns is not None and not zones:
+        raise Misuse(
+            "--dns says where zones are answered for, and there is none; name them in the settings file, in "
+            "dns_discovery.zones"
+        )
     settings = load(
         ServerSettings,
         prefix="server",
-        arguments={"http": http, "data_dir": data_dir, "node": node, "datacenter": datacenter, "dev": dev or None},
+        arguments={
+            "http": http,
+            "dns": dns,
+            "data_dir": data_dir,
+            "node": node,
+            "datacenter": datacenter,
+            "dev": dev or None,
+        },
         environ=os.environ,
         file=file,
         implied=section(file or SettingsFile(), HIGH_AVAILABILITY, HighAvailability).implied_for_server(),
@@ -109,4 +134,4 @@ def serve(
     # Last, since it takes the longest: settings that cannot be right are told before.
     from homeport.server.app import run
 
-    return run(settings, file_checks=file_checks, sources=sources)
+    return run(settings, file_checks=file_checks, sources=sources, zones=zones)

@@ -9,13 +9,14 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import cast
 
 import uvicorn
 
+from homeport.errors import MissingExtra
 from homeport.protocols.consul.api import ConsulAPI
 from homeport.protocols.consul.hot import HotReads
 from homeport.protocols.native.api import NativeAPI
@@ -31,16 +32,18 @@ from homeport.wire.http import Routes
 
 from . import logs
 from .connection_limit import ConnectionLimit
+from .event_loop import RegistryLoop
 from .fast import Fast
 from .front import Front
 from .http_date import HTTPDate
 from .http_protocol import HomeportProtocol
-from .listening import CannotStart, is_loopback, listen, reachable_address, shown
+from .listening import CannotStart, is_loopback, listen, reachable_address, shown, url_nearby
 from .settings import ServerSettings
 from .signals import Ending, calling_on_hangup
 from .sources.settings import SourceSettings
 from .sources.sources import Sources
 from .standing_checks import ReadFileChecks, StandingChecks
+from .zones.settings import ZoneSettings
 
 _log = logging.getLogger(__name__)
 _GRACE = 3  # seconds for what is in flight; the whole end takes no more than five
@@ -53,38 +56,45 @@ def no_file_checks() -> FileChecks:
 
 
 def run(
-    settings: ServerSettings, *, file_checks: ReadFileChecks = no_file_checks, sources: Sequence[SourceSettings] = ()
-) -> int:
+    settings: ServerSettings, *, file_checks: ReadFileChecks = no_file_checks, sources: Sequence[SourceSettings] = (),
+    zones: Sequence[ZoneSettings] = (),
+) -> int:  # fmt: skip
     """Serve until SIGTERM or SIGINT; returns 0. A second signal does not wait for what is in flight.
 
     Prints one line to stdout when it serves; logs go to stderr. ``file_checks`` reads the operator's checks, at the
     start and again on SIGHUP; a file that cannot be used then is logged, and the one before stays in force. The
-    services of ``sources`` are mirrored.
+    services of ``sources`` are mirrored, and ``zones`` are answered for in DNS.
 
     Raises:
         CannotStart: a port is taken, the data folder cannot be used; the message is for the user.
-        SettingsError: the checks of the file, a source, or other settings, cannot be used.
+        SettingsError: the checks of the file, a source, a zone, or other settings, cannot be used.
+        MissingExtra: there are zones, and the extra ``dns`` is not installed.
     """
     logs.configure(settings)
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        return runner.run(serve(settings, file_checks=file_checks, sources=sources))
+    with asyncio.Runner(loop_factory=RegistryLoop) as runner:
+        return runner.run(serve(settings, file_checks=file_checks, sources=sources, zones=zones))
 
 
 async def serve(
-    settings: ServerSettings, *, file_checks: ReadFileChecks = no_file_checks, sources: Sequence[SourceSettings] = ()
-) -> int:
+    settings: ServerSettings, *, file_checks: ReadFileChecks = no_file_checks, sources: Sequence[SourceSettings] = (),
+    zones: Sequence[ZoneSettings] = (),
+) -> int:  # fmt: skip
     """`run` inside a running event loop, whose signal handlers it takes while it runs."""
     with Ending() as ending, ending.leaving_early():
-        await _serve(settings, file_checks, sources, ending)
+        await _serve(settings, file_checks, sources, zones, ending)
     return 0
 
 
 async def _serve(
-    settings: ServerSettings, file_checks: ReadFileChecks, sources: Sequence[SourceSettings], ending: Ending
-) -> None:
+    settings: ServerSettings, file_checks: ReadFileChecks, sources: Sequence[SourceSettings],
+    zones: Sequence[ZoneSettings], ending: Ending,
+) -> None:  # fmt: skip
     checks = file_checks()
     folder = None if settings.dev else data_folder(settings, os.environ)
-    with contextlib.closing(listen(settings.http, option="--http")) as listener:
+    with (
+        contextlib.closing(listen(settings.http, option="--http")) as listener,
+        prepared_zones(zones, settings.dns, own_url=url_nearby(shown(listener))) as answering,
+    ):
         async with (
             open_registry(settings, folder, listener) as registry,
             Health(
@@ -93,6 +103,7 @@ async def _serve(
             ) as health,
             StandingChecks(health, file_checks) as standing,
             Sources(registry, sources, environ=os.environ) as mirrored,
+            contextlib.AsyncExitStack() as zones_served,
         ):  # fmt: skip
             # What was loaded stays: keeping it out of every later full collection keeps those short.
             await asyncio.sleep(0)
@@ -102,10 +113,35 @@ async def _serve(
                 serving = asyncio.create_task(server.serve(sockets=[listener]), name="homeport http")
                 await started(server, serving)
                 warn_if_open(listener)
-                sys.stdout.write(f"homeport ready http={shown(listener)}\n")
+                dns = await zones_served.enter_async_context(answering)
+                server.end_before(zones_served.aclose)  # they may follow services of this registry
+                sys.stdout.write(f"homeport ready http={shown(listener)}{f' dns={dns}' if dns else ''}\n")
                 sys.stdout.flush()
                 ending.begin_with(server.end)
                 await serving
+
+
+@contextlib.contextmanager
+def prepared_zones(
+    zones: Sequence[ZoneSettings], address: str, *, own_url: str
+) -> Iterator[contextlib.AbstractAsyncContextManager[str]]:
+    """What answers for ``zones`` at ``address`` while it is entered, and gives HOST:PORT; "" without any zone.
+
+    Raises:
+        CannotStart, SettingsError, MissingExtra: see `run`.
+    """
+    if not zones:
+        yield contextlib.nullcontext("")
+        return
+    try:  # it takes a tenth of a second to load, which who has no zone need not wait for
+        from .zones.listening import Sockets
+        from .zones.zones import Zones
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != "dns":
+            raise
+        raise MissingExtra("a DNS zone", "dns") from error
+    with contextlib.closing(Sockets(address, option="--dns")) as sockets:
+        yield Zones(zones, sockets, own_url=own_url)
 
 
 def data_folder(settings: ServerSettings, environ: Mapping[str, str]) -> Path:
@@ -186,6 +222,11 @@ class HTTPServer(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, *, on_shutdown: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_shutdown = on_shutdown
+        self._first: Callable[[], Awaitable[None]] | None = None
+
+    def end_before(self, first: Callable[[], Awaitable[None]]) -> None:
+        """Have that ended when this is to end, before anything else."""
+        self._first = first
 
     def end(self) -> None:
         """Answer who waits and what is in flight, then end; called again, do not wait for that."""
@@ -199,6 +240,8 @@ class HTTPServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer who waits, then what is in flight; cut what is left when the time for that is over."""
+        if self._first is not None:
+            await self._first()
         self._on_shutdown()
         await super().shutdown(sockets)
         tasks = tuple(self.server_state.tasks)
@@ -231,12 +274,3 @@ def warn_if_open(listener: socket.socket) -> None:
             "listening beyond this host without access control: anyone who reaches it can read and write",
             extra={"http": shown(listener)},
         )
-
-
-def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """What makes the fastest event loop there is; None for asyncio's own."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop

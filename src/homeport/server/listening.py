@@ -66,6 +66,13 @@ def shown(listener: socket.socket) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def url_nearby(address: str) -> str:
+    """The backend URL, for programs on this host, of the registry that listens at ``host:port``."""
+    host, _, port = address.rpartition(":")
+    near = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104 - nothing is bound here
+    return f"homeport://{near}:{port}"
+
+
 def is_loopback(listener: socket.socket) -> bool:
     """Whether a socket can be reached from this host only."""
     return ipaddress.ip_address(listener.getsockname()[0]).is_loopback

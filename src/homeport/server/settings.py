@@ -40,16 +40,18 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The settings of a registry server.
 
-    ``http`` is where it listens, HOST:PORT; port 0 takes a free one. ``data_dir`` "" is the platform's user data
-    folder. ``advertise`` is the address of this host that others are told, by default the one it listens on, or from
-    which it reaches others when it listens on all. ``dev`` keeps everything in memory. ``node`` and ``datacenter`` are
-    taken from the store once it has them; naming others is refused. ``store_max_bytes`` bounds the database file.
-    ``answers_bytes`` bounds the memory for kept answers. ``allowed_origins`` are the web origins
-    (``https://registry.example``) whose pages may write; pages that this server itself gives out at an IP address or at
-    localhost always may. ``log_format`` "auto" is text on a terminal and JSON elsewhere.
+    ``http`` is where it listens, HOST:PORT; port 0 takes a free one. ``dns`` is the same for questions in DNS, by UDP
+    and TCP, if there are zones to answer for. ``data_dir`` "" is the platform's user data folder. ``advertise`` is the
+    address of this host that others are told, by default the one it listens on, or from which it reaches others when it
+    listens on all. ``dev`` keeps everything in memory. ``node`` and ``datacenter`` are taken from the store once it has
+    them; naming others is refused. ``store_max_bytes`` bounds the database file. ``answers_bytes`` bounds the memory
+    for kept answers. ``allowed_origins`` are the web origins (``https://registry.example``) whose pages may write;
+    pages that this server itself gives out at an IP address or at localhost always may. ``log_format`` "auto" is text
+    on a terminal and JSON elsewhere.
     """
 
     http: str = "127.0.0.1:8500"
+    dns: str = "127.0.0.1:8600"
     advertise: str = ""
     data_dir: str = ""
     dev: bool = False

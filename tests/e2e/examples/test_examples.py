@@ -9,8 +9,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import dns.message
+import dns.query
 import pytest
 
+from tests.servers.factory import HomeportFactory
 from tests.servers.homeport import HomeportServer
 from tests.servers.ports import LOOPBACK, PortLease
 from tests.servers.process import clean_environment, wait_until
@@ -186,6 +189,23 @@ def test_the_settings_file_is_obeyed(tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=TIMEOUT)
     assert process.returncode == 0
+
+
+def test_dns_zones(homeport_factory: HomeportFactory) -> None:
+    config = (EXAMPLES / "dns_zones.yaml").read_text(encoding="utf-8")
+    server = homeport_factory(dev=True, dns=True, config=config.replace("examples/", f"{EXAMPLES}/"))
+    server.request("PUT", "/v1/agent/service/register", {"Name": "api", "Address": "10.0.0.9", "Port": 80})
+    for name, kind, wanted in (
+        ("api.company.local", "A", ["10.0.0.9"]),
+        ("billing.files.company.local", "A", ["10.0.0.1", "10.0.0.2"]),
+        (
+            "_billing._tcp.files.company.local", "SRV",
+            ["1 1 8080 0a000001.addr.files.company.local.", "1 3 8080 0a000002.addr.files.company.local."],
+        ),
+    ):  # fmt: skip
+        question = dns.message.make_query(name, kind)
+        answer = dns.query.udp(question, LOOPBACK, port=server.dns_port, timeout=TIMEOUT)
+        assert sorted(data.to_text() for rrset in answer.answer for data in rrset) == wanted
 
 
 # The registry has a port that nobody else takes while it is away, and everybody has the time of a busy machine.

@@ -105,7 +105,8 @@ def test_what_is_right_is_told_in_a_line(
     [
         (CONSUL + CONNECT, "line 41: consul.connect.sidecar_proxy asks for Consul's service mesh"),
         (SAMPLE + SIDECAR, "line 32: service_definition.connect.sidecar_service asks for a sidecar proxy"),
-        (DNS + ZONES, "line 19: dns_discovery.zones asks for a DNS server for zones of one's own"),
+        (DNS + ZONES.replace("consul", "consl"), 'line 21: dns_discovery.zones[0].type: "consl" is not a backend'),
+        ("server: {dns: nonsense}\n", 'line 1: server.dns is "nonsense"'),
         (ETCD.replace("recursive: true", "recursive: false"), "line 25: etcd.discovery.recursive is false"),
         (DNS.replace("30s", "90s"), "line 2: dns_discovery: dns:///"),
         (ETCD + DNS, "etcd and dns_discovery each describe a backend, and nothing says which is meant"),

@@ -334,20 +334,37 @@ class TestKubernetes:
 
 
 class TestDNS:
-    def test_the_sample_of_the_document_but_for_its_zones(self) -> None:
-        found = said(DNS)
+    @pytest.mark.parametrize("zones", ["", ZONES])  # which are for the server
+    def test_the_sample_of_the_document(self, zones: str) -> None:
+        found = said(DNS + zones)
         assert isinstance(found.backend, str)
         opened = DNSSettings.from_url(found.backend, found.environ)
         assert (opened.servers, opened.domains) == ((), ("service.consul", "default.svc.cluster.local"))
         assert [(one.pattern, str(one.server)) for one in opened.resolvers] == [("*.service.consul", "127.0.0.1:8600")]
         assert (opened.refresh, opened.negative_floor, found.client.cache.enabled) == (30.0, 10.0, True)
 
-    def test_zones_are_refused_by_name(self) -> None:
-        assert error_of(f"dns_discovery: {ZONES}") == (
-            "homeport.yaml: dns_discovery.zones asks for a DNS server for zones of one's own, which this version does "
-            "not have; take zones out, and let your DNS server forward them, for example to Consul's"
-        )
+    def test_zones_describe_no_backend_of_a_client(self) -> None:
+        assert said(f"dns_discovery: {ZONES}").backend is None
         assert said("dns_discovery: {zones: []}").backend is None
+
+    @pytest.mark.parametrize(
+        ("zones", "message"),
+        [
+            ("{name: company.local}", "dns_discovery.zones[0].type is missing"),
+            ("{name: '.', type: consul}", 'dns_discovery.zones[0].name is ".", no name in DNS; write for example '),
+            ("{name: a..b, type: consul}", 'dns_discovery.zones[0].name is "a..b", no name in DNS'),
+            ("{name: 'a b', type: consul}", 'dns_discovery.zones[0].name is "a b", no name in DNS'),
+            (f"{{name: {'a' * 64}.b, type: consul}}", "no name in DNS"),
+            (f"{{name: {'a.' * 127}b, type: consul}}", "no name in DNS"),
+            ("{name: a.b, type: ' '}", "dns_discovery.zones[0].type is empty; name the backend that has its services"),
+            (
+                "{name: a.b, type: consul}, {name: A.B., type: etcd}",
+                'dns_discovery.zones[1].name is "A.B.", which stands there before; give each zone once',
+            ),
+        ],
+    )
+    def test_a_zone_that_cannot_be(self, zones: str, message: str) -> None:
+        assert message in error_of(f"dns_discovery: {{zones: [{zones}]}}")
 
     @pytest.mark.parametrize(
         ("before", "environ", "server"),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import re
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -16,6 +16,9 @@ SECTION = "dns_discovery"
 _CONSUL, _KUBERNETES = "consul", "kubernetes"
 _CONSUL_DNS_PORT = 8600
 _DNS_PORT = 53
+_HEAVIEST = 65_535
+_LONGEST_NAME = 253
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 
 
 class Resolution(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +38,22 @@ class Resolution(msgspec.Struct, frozen=True, kw_only=True):
         return self.pattern.removeprefix("*.").strip(".").lower()
 
 
+class OwnZone(msgspec.Struct, frozen=True, kw_only=True):
+    """A zone that ``homeport serve`` answers for, such as ``company.local``, and the backend that has its services.
+
+    ``type`` is the name of a backend, which a section of the file may describe, or its URL; ``homeport`` is the
+    registry that serves the zone.
+    """
+
+    name: str
+    type: str
+
+    @property
+    def domain(self) -> str:
+        """The name in small letters, without the dot of the root."""
+        return self.name.strip().removesuffix(".").lower()
+
+
 class Caching(msgspec.Struct, frozen=True, kw_only=True):
     """How long answers are used; seconds. With ``enabled`` false, `discover` and `resolve` ask each time."""
 
@@ -50,12 +69,27 @@ class Caching(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HealthAwareness(msgspec.Struct, frozen=True, kw_only=True):
-    """What is done with unhealthy instances, which DNS servers leave out: only what says so can be obeyed."""
+    """What is done with unhealthy instances, in zones of one's own: left out, or with a weight in SRV records.
+
+    With ``enabled`` false they are like the others. DNS servers of others leave them out.
+    """
 
     enabled: bool = True
     unhealthy_weight: int = 0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.unhealthy_weight <= _HEAVIEST:
+            raise SettingsError(
+                f"{SECTION}.health_awareness.unhealthy_weight is {self.unhealthy_weight}; it must lie between 0 and "
+                f"{_HEAVIEST}"
+            )
+
+    def fit_for_others(self) -> None:
+        """Refuse what a DNS server of others cannot do.
+
+        Raises:
+            SettingsError: it is asked for.
+        """
         if not self.enabled:
             raise SettingsError(
                 f"{SECTION}.health_awareness.enabled is false, but a DNS server leaves out what is unhealthy; "
@@ -71,17 +105,16 @@ class HealthAwareness(msgspec.Struct, frozen=True, kw_only=True):
 class DNSSection(msgspec.Struct, frozen=True, kw_only=True):
     """The section as a whole."""
 
-    zones: tuple[Any, ...] = ()
+    zones: tuple[OwnZone, ...] = ()
     resolution: tuple[Resolution, ...] = ()
     caching: Caching = Caching()
     health_awareness: HealthAwareness = HealthAwareness()
 
     def __post_init__(self) -> None:
-        if self.zones:
-            raise SettingsError(
-                f"{SECTION}.zones asks for a DNS server for zones of one's own, which this version does not have; take "
-                "zones out, and let your DNS server forward them, for example to Consul's"
-            )
+        for place, zone in enumerate(self.zones):
+            _check_zone(zone, self.zones[:place], place=f"{SECTION}.zones[{place}]")
+        if not self.zones:
+            self.health_awareness.fit_for_others()
         for position, one in enumerate(self.resolution):
             if not one.pattern.startswith("*.") or not one.domain or "*" in one.domain:
                 raise SettingsError(
@@ -150,6 +183,17 @@ def _server(one: Resolution, *, place: str) -> HostPort:
         return parse_host_port(one.resolver, default_port=_DNS_PORT)
     except SettingsError as error:
         raise SettingsError(f"{place}: {error}") from None
+
+
+def _check_zone(zone: OwnZone, before: Sequence[OwnZone], *, place: str) -> None:
+    """Refuse what cannot be a zone. Raises SettingsError."""
+    labels = zone.domain.split(".")
+    if len(zone.domain) > _LONGEST_NAME or not all(_LABEL.fullmatch(label) for label in labels):
+        raise SettingsError(f'{place}.name is "{zone.name}", no name in DNS; write for example company.local')
+    if not zone.type.strip():
+        raise SettingsError(f"{place}.type is empty; name the backend that has its services, for example consul")
+    if any(other.domain == zone.domain for other in before):
+        raise SettingsError(f'{place}.name is "{zone.name}", which stands there before; give each zone once')
 
 
 def _consul_host(environ: Mapping[str, str]) -> str:

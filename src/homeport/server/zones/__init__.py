@@ -1,0 +1,1 @@
+"""DNS zones of one's own, served from any backend."""
