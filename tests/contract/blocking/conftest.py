@@ -1,7 +1,6 @@
 """The registries that the blocking twin is held against."""
 
 from collections.abc import Callable, Iterator
-from uuid import uuid4
 
 import pytest
 
@@ -18,12 +17,6 @@ def registry(request: pytest.FixtureRequest) -> Registry:
     """A registry that is shared with other tests: use names of your own, and leave it running."""
     server: Registry = request.getfixturevalue(request.param)
     return server
-
-
-@pytest.fixture
-def name() -> str:
-    """The name of a service that no other test uses."""
-    return f"t-{uuid4().hex[:12]}"
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The registries that every scenario runs against."""
 
 from collections.abc import Callable
-from uuid import uuid4
 
 import pytest
 
@@ -24,9 +23,3 @@ def make_registry(request: pytest.FixtureRequest) -> Callable[..., Registry]:
     """Makes durable registries of the test's own, to be stopped, killed and wiped."""
     make: Callable[..., Registry] = request.getfixturevalue(f"{request.param}_factory")
     return lambda: make(dev=False)
-
-
-@pytest.fixture
-def name() -> str:
-    """The name of a service that no other test uses."""
-    return f"t-{uuid4().hex[:12]}"

@@ -3,9 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
-from uuid import uuid4
-
-import pytest
 
 from homeport import Discovery, Snapshot, Watch
 from homeport.backends.eureka import open_eureka
@@ -14,12 +11,6 @@ from tests.servers.eureka import EurekaServer
 from tests.servers.factory import EurekaFactory
 from tests.servers.listening import listening
 from tests.servers.ports import LOOPBACK
-
-
-@pytest.fixture
-def name() -> str:
-    """The name of a service that no other test uses."""
-    return f"t-{uuid4().hex[:12]}"
 
 
 def url(server: EurekaServer) -> str:

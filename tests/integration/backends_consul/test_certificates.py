@@ -11,8 +11,8 @@ import pytest
 
 from homeport import BackendUnavailable, ClientSettings, Discovery
 from homeport.backends.consul import open_consul
-from tests.integration.backends_consul.conftest import Until
 from tests.integration.client.certificates import Authority, CertificateFiles
+from tests.plugins.following import Until
 from tests.servers.consul import ConsulServer
 from tests.servers.ports import LOOPBACK, PortLease
 

@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 from homeport.backends.consul import open_consul
 from homeport.spi import ServiceList
-from tests.integration.backends_consul.conftest import PATIENCE
+from tests.plugins.following import PATIENCE
 from tests.servers.consul import ConsulServer
 from tests.servers.homeport import HomeportServer
 

@@ -11,7 +11,7 @@ from aiohttp.test_utils import TestServer
 
 from homeport import ClientSettings, Discovery, PermissionDenied
 from homeport.backends.consul import open_consul
-from tests.integration.backends_consul.conftest import Until
+from tests.plugins.following import Until
 from tests.servers.consul import ConsulServer
 
 ROOT = "11111111-2222-3333-4444-555555555555"

@@ -11,7 +11,7 @@ import pytest
 from homeport import ClientSettings, Discovery, Refused, Unsupported
 from homeport.backends.consul import open_consul
 from homeport.client.settings import CacheSettings
-from tests.integration.backends_consul.conftest import PATIENCE, Until
+from tests.plugins.following import PATIENCE, Until
 from tests.servers.consul import ConsulServer
 from tests.servers.homeport import HomeportServer
 

@@ -9,7 +9,7 @@ import pytest
 from homeport import BackendUnavailable, ClientSettings, Discovery
 from homeport.backends.consul import ConsulBackend, ConsulSettings, open_consul
 from homeport.backends.consul.api import ConsulAPI
-from tests.integration.backends_consul.conftest import PATIENCE, Until
+from tests.plugins.following import PATIENCE, Until
 from tests.servers.consul import ConsulServer
 from tests.servers.ports import PortLease
 

@@ -10,7 +10,6 @@ import pytest
 
 from tests.integration.backends_dns.stand_in import Answers, StandInServer
 from tests.servers.bind import BindServer
-from tests.servers.dnsmasq import DnsmasqServer
 from tests.servers.requirement import require_server
 
 ZONES = ("services.test", "other.test", "svc.cluster.local")
@@ -20,12 +19,6 @@ ZONES = ("services.test", "other.test", "svc.cluster.local")
 def named_binary() -> Path:
     """The program of a real BIND; without one the test skips, in CI it fails."""
     return require_server("named", environ=os.environ)
-
-
-@pytest.fixture(scope="session")
-def dnsmasq_binary() -> Path:
-    """The program of a real dnsmasq; without one the test skips, in CI it fails."""
-    return require_server("dnsmasq", environ=os.environ)
 
 
 @pytest.fixture(scope="session")
@@ -52,20 +45,6 @@ def bind_factory(named_binary: Path, tmp_path: Path) -> Iterator[BindFactory]:
 
         def make(zones: Mapping[str, Iterable[str]], *, negative_ttl: int = 0, minimal: bool = False) -> BindServer:
             server = BindServer(named_binary, tmp_path / "bind", zones, negative_ttl=negative_ttl, minimal=minimal)
-            stack.callback(server.close)
-            server.start()
-            return server
-
-        yield make
-
-
-@pytest.fixture
-def dnsmasq_factory(dnsmasq_binary: Path, tmp_path: Path) -> Iterator[Callable[..., DnsmasqServer]]:
-    """Makes a started dnsmasq of the test's own from lines of its configuration file."""
-    with ExitStack() as stack:
-
-        def make(*options: str) -> DnsmasqServer:
-            server = DnsmasqServer(dnsmasq_binary, tmp_path / "dnsmasq", options)
             stack.callback(server.close)
             server.start()
             return server

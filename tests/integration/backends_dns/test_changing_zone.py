@@ -13,8 +13,9 @@ import pytest
 
 from homeport import InvalidAnswer
 from homeport.backends.dns import open_dns
+from homeport.testing.contract.waiting import until
 from tests.integration.backends_dns.conftest import BindFactory
-from tests.integration.backends_dns.following import endpoints, has, opened, until, url
+from tests.integration.backends_dns.following import endpoints, has, opened, url
 from tests.integration.backends_dns.stand_in import Answers, StandInServer
 from tests.servers.bind import BindServer
 from tests.servers.ports import LOOPBACK

@@ -7,7 +7,8 @@ import pytest
 
 from homeport import Unsupported
 from homeport.backends.dns import open_dns
-from tests.integration.backends_dns.following import endpoints, has, opened, until
+from homeport.testing.contract.waiting import until
+from tests.integration.backends_dns.following import endpoints, has, opened
 from tests.servers.consul import ConsulServer
 
 PARAMETERS = "floor=0.05&negative_floor=0.05"

@@ -11,8 +11,9 @@ import pytest
 from homeport import BackendUnavailable, Discovery, NoInstances, blocking
 from homeport.backends.dns import open_dns
 from homeport.testing.contract.leaks import Left
+from homeport.testing.contract.waiting import fresh, stale, until
 from tests.integration.backends_dns.conftest import BindFactory
-from tests.integration.backends_dns.following import EAGER, endpoints, fresh, has, opened, stale, until, url
+from tests.integration.backends_dns.following import EAGER, endpoints, has, opened, url
 from tests.servers.bind import BindServer
 from tests.servers.dnsmasq import DnsmasqServer
 from tests.servers.process import clean_environment

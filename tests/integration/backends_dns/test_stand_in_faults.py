@@ -12,7 +12,8 @@ from dns.rcode import Rcode
 
 from homeport import BackendUnavailable, InvalidAnswer
 from homeport.backends.dns import open_dns
-from tests.integration.backends_dns.following import endpoints, fresh, has, opened, stale, until, url
+from homeport.testing.contract.waiting import fresh, stale, until
+from tests.integration.backends_dns.following import endpoints, has, opened, url
 from tests.integration.backends_dns.stand_in import Answers, StandInServer, reply
 
 StandIn: TypeAlias = Callable[[Answers], StandInServer]

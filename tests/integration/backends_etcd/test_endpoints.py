@@ -9,7 +9,7 @@ import pytest
 from homeport import BackendUnavailable, ClientSettings, Discovery
 from homeport.backends.etcd import open_etcd
 from homeport.testing import FaultProxy
-from tests.integration.backends_etcd.conftest import PATIENCE, Until
+from tests.plugins.following import PATIENCE, Until
 from tests.servers.etcd import EtcdServer
 from tests.servers.factory import EtcdFactory
 from tests.servers.ports import PortLease

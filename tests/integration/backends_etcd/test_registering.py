@@ -13,7 +13,7 @@ from homeport import ClientSettings, Discovery, HTTPCheck, InvalidValue, Refused
 from homeport.backends.etcd import open_etcd
 from homeport.client.keeper import Standing
 from homeport.errors import LeaseLost
-from tests.integration.backends_etcd.conftest import PATIENCE, Until
+from tests.plugins.following import PATIENCE, Until
 from tests.servers.etcd import EtcdServer
 from tests.servers.etcdctl import Etcdctl
 from tests.servers.process import ServerProcess

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import homeport
-from tests.integration.backends_etcd.conftest import Until
+from tests.plugins.following import Until
 from tests.servers.etcd import EtcdServer
 from tests.servers.process import clean_environment
 

@@ -10,8 +10,8 @@ import pytest
 
 from homeport import BackendUnavailable, ClientSettings, Discovery, PermissionDenied
 from homeport.backends.etcd import open_etcd
-from tests.integration.backends_etcd.conftest import PATIENCE, Until
 from tests.integration.client.certificates import Authority, CertificateFiles
+from tests.plugins.following import PATIENCE, Until
 from tests.servers.etcd import Certificates, EtcdServer
 from tests.servers.etcdctl import Etcdctl
 

@@ -16,7 +16,7 @@ from homeport.backends.etcd.api import EtcdAPI, Watching
 from homeport.backends.etcd.following import HANDFUL
 from homeport.spi import Observed
 from homeport.testing import FaultProxy
-from tests.integration.backends_etcd.conftest import PATIENCE, Until
+from tests.plugins.following import PATIENCE, Until
 from tests.servers.etcd import EtcdServer
 from tests.servers.etcdctl import Etcdctl
 from tests.servers.process import wait_until

@@ -11,7 +11,7 @@ from homeport import ClientSettings, Discovery
 from homeport.backends.etcd import EtcdBackend, open_etcd
 from homeport.spi import Cursor, Observed
 from homeport.testing import FaultProxy
-from tests.integration.backends_etcd.conftest import PATIENCE, Until
+from tests.plugins.following import PATIENCE, Until
 from tests.servers.etcd import EtcdServer
 
 

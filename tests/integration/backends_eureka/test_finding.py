@@ -8,7 +8,7 @@ from homeport import Discovery
 from homeport.backends.eureka import EurekaBackend, open_eureka
 from homeport.spi import Observed
 from homeport.testing import FaultProxy
-from tests.integration.backends_eureka.conftest import PATIENCE, Until
+from tests.plugins.following import PATIENCE, Until
 from tests.servers.eureka import EurekaServer
 from tests.servers.factory import EurekaFactory
 

@@ -11,7 +11,7 @@ from homeport import Discovery, Refused, Service, Unsupported
 from homeport.backends.eureka import EurekaBackend, open_eureka
 from homeport.client.keeper import Standing
 from homeport.errors import Conflict, InvalidValue, LeaseLost
-from tests.integration.backends_eureka.conftest import PATIENCE, Until
+from tests.plugins.following import PATIENCE, Until
 from tests.servers.eureka import EurekaServer
 from tests.servers.process import ServerProcess
 

@@ -9,8 +9,8 @@ import pytest
 
 from homeport import BackendUnavailable, ClientSettings, Discovery, PermissionDenied
 from homeport.backends.eureka import open_eureka
-from tests.integration.backends_eureka.conftest import Until
 from tests.integration.client.certificates import Authority, CertificateFiles
+from tests.plugins.following import Until
 from tests.servers.etcd import Certificates
 from tests.servers.eureka import EurekaServer
 

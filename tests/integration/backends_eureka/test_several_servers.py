@@ -7,7 +7,7 @@ import pytest
 
 from homeport import BackendUnavailable, ClientSettings, Discovery
 from homeport.backends.eureka import open_eureka
-from tests.integration.backends_eureka.conftest import Until
+from tests.plugins.following import Until
 from tests.servers.factory import EurekaFactory
 from tests.servers.ports import PortLease
 from tests.servers.process import wait_until

@@ -19,7 +19,7 @@ from homeport import (
 )
 from homeport.backends.static.reading import FollowedFile
 from homeport.client.watch import Watch
-from tests.integration.backends_static.following import fresh, stale, until
+from homeport.testing.contract.waiting import fresh, stale, until
 
 EAGER = ClientSettings(first_retry_interval=0.02, longest_retry_interval=0.05)
 

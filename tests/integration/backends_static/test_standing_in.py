@@ -8,7 +8,7 @@ import pytest
 
 from homeport import ClientSettings, Discovery
 from homeport.client.settings import CacheSettings, FallbackSettings
-from tests.integration.backends_static.following import fresh, stale, until
+from homeport.testing.contract.waiting import fresh, stale, until
 from tests.servers.consul import ConsulServer
 from tests.servers.factory import HomeportFactory
 from tests.servers.homeport import HomeportServer

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
@@ -78,12 +77,6 @@ class Program:
 
 
 Start = Callable[..., Program]
-
-
-@pytest.fixture
-def name() -> str:
-    """The name of a service that no other test uses."""
-    return f"t-{uuid4().hex[:12]}"
 
 
 @pytest.fixture

@@ -1,21 +1,11 @@
 """Kubernetes and Eureka as sources, also while they are away."""
 
-from uuid import uuid4
-
-import pytest
-
 from homeport.testing import FaultProxy
 from tests.integration.backends_kubernetes.conftest import Room, endpoint
 from tests.integration.sources.seeing import instances, until_instances, until_source
 from tests.servers.eureka import EurekaServer
 from tests.servers.factory import HomeportFactory
 from tests.servers.kubernetes import ApiServer
-
-
-@pytest.fixture
-def name() -> str:
-    """A service, or a namespace, that no other test uses."""
-    return f"s-{uuid4().hex[:12]}"
 
 
 def test_kubernetes(name: str, kubernetes: ApiServer, homeport_factory: HomeportFactory) -> None:

@@ -1,6 +1,5 @@
-"""What the integration tests of the Eureka backend share."""
+"""What everybody needs who follows a service: a name of one's own, an impatient client, and patience."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 from uuid import uuid4
@@ -8,9 +7,10 @@ from uuid import uuid4
 import pytest
 
 from homeport import ClientSettings, Snapshot, Watch
+from homeport.testing.contract import waiting
 
-EAGER = ClientSettings(first_retry_interval=0.05, longest_retry_interval=0.5, deregister_timeout=10.0)
 PATIENCE = 60.0
+EAGER = ClientSettings(first_retry_interval=0.05, longest_retry_interval=0.5, deregister_timeout=10.0)
 
 Until: TypeAlias = Callable[[Watch, Callable[[Snapshot], bool]], Awaitable[Snapshot]]
 
@@ -29,13 +29,9 @@ def settings() -> ClientSettings:
 
 @pytest.fixture
 def until() -> Until:
-    """Follows a watch until a snapshot is as wanted."""
+    """Follows a watch, from its current snapshot on, until one is as wanted."""
 
     async def follow(watch: Watch, wanted: Callable[[Snapshot], bool]) -> Snapshot:
-        async with asyncio.timeout(PATIENCE):
-            async for snapshot in watch:
-                if wanted(snapshot):
-                    return snapshot
-        raise AssertionError("the watch ended")
+        return await waiting.until(watch, wanted, timeout=PATIENCE)
 
     return follow
