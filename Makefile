@@ -65,7 +65,7 @@ check: setup ## lint, format, types, layers, and the rows of the requirements
 	if [ -n "$$failed" ]; then echo "make check: failed:$$failed" >&2; exit 1; fi
 
 bench: setup ## measure (the numbers of docs/architecture.md)
-	@$(BIN)/python -m tests.servers.install consul etcd etcdctl eureka named wrk
+	@$(BIN)/python -m tests.servers.install consul dnsperf etcd etcdctl eureka named wrk
 	$(BIN)/python -m bench $(ARGS)
 
 docs: setup ## build the documentation into site/

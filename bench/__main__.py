@@ -22,6 +22,7 @@ NAMES = (
     "commands",
     "sources",
     "kubernetes",
+    "dns",
 )
 
 

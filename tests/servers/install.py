@@ -1,6 +1,6 @@
 """Install the servers that tests and measurements need, into the user's cache, without root.
 
-Usage: python -m tests.servers.install NAME...    (wrk is for `make bench`, all others are for tests)
+Usage: python -m tests.servers.install NAME...    (wrk and dnsperf are for `make bench`, all others are for tests)
 
 Idempotent, and quick when everything is there; several callers at once wait for each other. A server of one's own is
 used instead when `HOMEPORT_TEST_CONSUL` (or `HOMEPORT_TEST_WRK`) names its program.
@@ -95,6 +95,12 @@ def verify_wrk(binary: Path, folder: Path) -> None:
         raise NotInstalledError(f"{binary} does not tell a version of wrk")
 
 
+def verify_dnsperf(binary: Path, folder: Path) -> None:
+    """Dnsperf tells its version."""
+    if not output_of([str(binary), "-h"]).startswith("DNS Performance Testing Tool"):
+        raise NotInstalledError(f"{binary} does not tell what it is")
+
+
 def verify_etcd(binary: Path, folder: Path) -> None:
     """Etcd starts, keeps what is written and stops."""
     server = EtcdServer(binary, folder)
@@ -168,6 +174,7 @@ PROGRAMS: Mapping[str, Program] = {
         # Debian 11 is the last release that has Consul as free software in its own archive.
         Program(name="consul", version="1.8.7", suite="bullseye", path="usr/bin/consul", verify=verify_consul),
         Program(name="wrk", version="4", suite=None, path="usr/bin/wrk", verify=verify_wrk),
+        Program(name="dnsperf", version="2", suite=None, path="usr/bin/dnsperf", verify=verify_dnsperf),
         Program(name="etcd", version="3", suite=None, path="usr/bin/etcd", verify=verify_etcd, package="etcd-server"),
         Program(
             name="etcdctl",
