@@ -29,8 +29,7 @@ class Zones:
     ``own_url`` is that of the registry of this process. The sockets are closed with it.
 
     Raises:
-        SettingsError: a zone has no name for DNS, or one that was there before; its backend is unknown, or has a URL
-            that cannot be right.
+        SettingsError: a zone has no name for DNS; its backend is unknown, or has a URL that cannot be right.
         MissingExtra: a backend needs what is not installed.
     """
 
@@ -49,8 +48,6 @@ class Zones:
                 unhealthy_weight=one.unhealthy_weight, health_aware=one.health_aware, addresses=addresses,
                 serial=int(time.time()),
             )  # fmt: skip
-            if any(other.origin == zone.origin for other in self._found):
-                raise SettingsError(f"the zone {one.name} is there twice; which backend knows it?")
             self._found[zone] = self._discovery(one, own_url)
 
     async def __aenter__(self) -> str:
