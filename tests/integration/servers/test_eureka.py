@@ -44,37 +44,37 @@ def changes(server: EurekaServer, app: str) -> list[tuple[str, str, str]]:
     ]
 
 
-def test_what_is_written_is_seen_at_once(eureka: EurekaServer) -> None:
-    eureka.register("orders", "o-1", host="192.0.2.7", port=8080, metadata={"zone": "north"}, duration=17)
-    instance = eureka.apps()["ORDERS"]["o-1"]
+def test_what_is_written_is_seen_at_once(eureka: EurekaServer, name: str) -> None:
+    eureka.register(name, "o-1", host="192.0.2.7", port=8080, metadata={"zone": "north"}, duration=17)
+    instance = eureka.apps()[name.upper()]["o-1"]
     assert instance["hostName"] == instance["ipAddr"] == "192.0.2.7"
     assert instance["port"] == {"$": 8080, "@enabled": "true"}
     assert instance["leaseInfo"]["durationInSecs"] == 17
     assert instance["metadata"] == {"zone": "north"}
-    assert changes(eureka, "ORDERS") == [("o-1", "UP", "ADDED")]
-    eureka.set_status("orders", "o-1", "OUT_OF_SERVICE")
-    assert eureka.apps()["ORDERS"]["o-1"]["status"] == "OUT_OF_SERVICE"
-    assert changes(eureka, "ORDERS") == [("o-1", "OUT_OF_SERVICE", "MODIFIED")]
-    eureka.clear_status("orders", "o-1", "UP")
-    assert eureka.apps()["ORDERS"]["o-1"]["overriddenStatus"] == "UNKNOWN"
-    eureka.cancel("orders", "o-1")
-    assert "ORDERS" not in eureka.apps()
-    assert changes(eureka, "ORDERS") == [("o-1", "UP", "DELETED")]
+    assert changes(eureka, name.upper()) == [("o-1", "UP", "ADDED")]
+    eureka.set_status(name, "o-1", "OUT_OF_SERVICE")
+    assert eureka.apps()[name.upper()]["o-1"]["status"] == "OUT_OF_SERVICE"
+    assert changes(eureka, name.upper()) == [("o-1", "OUT_OF_SERVICE", "MODIFIED")]
+    eureka.clear_status(name, "o-1", "UP")
+    assert eureka.apps()[name.upper()]["o-1"]["overriddenStatus"] == "UNKNOWN"
+    eureka.cancel(name, "o-1")
+    assert name.upper() not in eureka.apps()
+    assert changes(eureka, name.upper()) == [("o-1", "UP", "DELETED")]
 
 
-def test_further_fields_of_an_instance_reach_the_server(eureka: EurekaServer) -> None:
-    eureka.register("fields", "f-1", vipAddress="a,b", homePageUrl="http://192.0.2.7/")
-    instance = eureka.apps()["FIELDS"]["f-1"]
+def test_further_fields_of_an_instance_reach_the_server(eureka: EurekaServer, name: str) -> None:
+    eureka.register(name, "f-1", vipAddress="a,b", homePageUrl="http://192.0.2.7/")
+    instance = eureka.apps()[name.upper()]["f-1"]
     assert (instance["vipAddress"], instance["homePageUrl"]) == ("a,b", "http://192.0.2.7/")
 
 
-def test_a_heartbeat_is_asked_for_an_instance_that_is_there(eureka: EurekaServer) -> None:
-    eureka.register("beats", "b-1")
-    renewed = last_renewal(eureka, "/apps/BEATS/b-1")
-    eureka.heartbeat("beats", "b-1")
-    assert last_renewal(eureka, "/apps/BEATS/b-1") > renewed
+def test_a_heartbeat_is_asked_for_an_instance_that_is_there(eureka: EurekaServer, name: str) -> None:
+    eureka.register(name, "b-1")
+    renewed = last_renewal(eureka, f"/apps/{name}/b-1")
+    eureka.heartbeat(name, "b-1")
+    assert last_renewal(eureka, f"/apps/{name}/b-1") > renewed
     with pytest.raises(urllib.error.HTTPError) as refused:
-        eureka.heartbeat("beats", "absent")
+        eureka.heartbeat(name, "absent")
     refused.value.close()
     assert refused.value.code == 404
 
@@ -91,12 +91,14 @@ def test_a_kill_wipes_and_leaves_no_folder(eureka_factory: EurekaFactory) -> Non
     assert not list(Path(tempfile.gettempdir()).glob(f"tomcat*.{address.rpartition(':')[2]}.*"))
 
 
-def test_leases_expire_unless_the_server_preserves_itself(eureka: EurekaServer, eureka_factory: EurekaFactory) -> None:
+def test_leases_expire_unless_the_server_preserves_itself(
+    eureka: EurekaServer, eureka_factory: EurekaFactory, name: str
+) -> None:
     preserving = eureka_factory(self_preservation=True)
-    preserving.register("expiring", "e-1", duration=1)
-    eureka.register("expiring", "e-1", duration=3)
-    wait_until(lambda: "EXPIRING" not in eureka.apps(), timeout=20, what="the end of the lease")
-    assert "EXPIRING" in preserving.apps()
+    preserving.register(name, "e-1", duration=1)
+    eureka.register(name, "e-1", duration=3)
+    wait_until(lambda: name.upper() not in eureka.apps(), timeout=20, what="the end of the lease")
+    assert name.upper() in preserving.apps()
 
 
 def test_a_user_is_asked_for_and_deltas_can_be_off(eureka_factory: EurekaFactory) -> None:
