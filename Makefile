@@ -45,7 +45,7 @@ test: setup ## run the tests, on real servers; one room: ROOM=unit; more for pyt
 	@case "$(ROOM)" in unit*|typing*) ;; *)
 		$(BIN)/python -m tests.servers.install consul dnsmasq etcd etcdctl eureka named || [ "$${CI:-}" != true ];;
 	esac
-	$(BIN)/python -m pytest -n 2 $(ARGS) tests/$(ROOM)
+	$(BIN)/python -m tests.run -n 2 $(ARGS) tests/$(ROOM)
 
 matrix: setup ## run every scenario of the contract on every backend in both modes, and print the table (docs/contract-matrix.md)
 	@$(BIN)/python -m tests.servers.install consul etcd etcdctl eureka named
