@@ -31,11 +31,11 @@ _COLUMNS = "node, check_id, service, service_id, at, status, output"
 _INSERT = f"INSERT INTO transition ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608  # a constant
 _SELECT = (
     f"SELECT {_COLUMNS} FROM transition"  # noqa: S608  # a constant
-    " WHERE at >= ?1 AND (?2 = '' OR service = ?2) ORDER BY at, number"
+    " WHERE at >= :since AND (:service = '' OR service = :service) ORDER BY at, number"
 )
 _TRIM = """
-DELETE FROM transition WHERE node = ?1 AND check_id = ?2 AND number <= (
-    SELECT number FROM transition WHERE node = ?1 AND check_id = ?2 ORDER BY number DESC LIMIT 1 OFFSET ?3)
+DELETE FROM transition WHERE node = :node AND check_id = :check AND number <= (
+    SELECT number FROM transition WHERE node = :node AND check_id = :check ORDER BY number DESC LIMIT 1 OFFSET :most)
 """
 _MAKE_ROOM = """
 DELETE FROM transition WHERE number <= (SELECT min(number) + (max(number) - min(number)) / 4 FROM transition)
@@ -80,7 +80,9 @@ class HistoryFile:
     def read(self, since: float, service: str) -> list[PastTransition]:
         """The transitions since a Unix time, of one service or, when it is empty, of all; oldest first."""
         try:
-            return [PastTransition(*row) for row in self._opened().execute(_SELECT, (since, service))]
+            return [
+                PastTransition(*row) for row in self._opened().execute(_SELECT, {"since": since, "service": service})
+            ]
         except sqlite3.Error:
             self._give_up()
             raise
@@ -111,7 +113,9 @@ class HistoryFile:
             connection.execute("BEGIN")
             connection.executemany(_INSERT, [msgspec.structs.astuple(past) for past in transitions])
             touched = {(past.node, past.check_id) for past in transitions}
-            connection.executemany(_TRIM, [(*check, self._most_per_check) for check in touched])
+            connection.executemany(
+                _TRIM, [{"node": node, "check": check, "most": self._most_per_check} for node, check in touched]
+            )
             connection.execute("COMMIT")
         except sqlite3.Error:
             if connection.in_transaction:
