@@ -13,7 +13,7 @@ import dns.update
 from tests.servers.ports import LOOPBACK, PortLease
 from tests.servers.process import ServerProcess
 
-REQUEST_TIMEOUT = 5.0
+REQUEST_TIMEOUT = 60.0
 SOA = "@ IN SOA ns.invalid. admin.invalid. 1 3600 600 86400 {negative_ttl}\n@ IN NS ns.invalid.\n"
 
 CONFIG = """

@@ -5,14 +5,15 @@ from pathlib import Path
 
 from tests.servers.process import clean_environment
 
-_PATIENCE = 15.0
+_PATIENCE = 60.0
 
 
 class Etcdctl:
     """`etcdctl("get", "/services/")` is what the command prints; `CalledProcessError` if it fails."""
 
     def __init__(self, binary: Path, address: str, *, user: str = "") -> None:
-        self._command = [str(binary), f"--endpoints={address}", *([f"--user={user}"] if user else [])]
+        patience = (f"--dial-timeout={_PATIENCE:g}s", f"--command-timeout={_PATIENCE:g}s")
+        self._command = [str(binary), f"--endpoints={address}", *patience, *([f"--user={user}"] if user else [])]
 
     def __call__(self, *arguments: str) -> str:
         result = subprocess.run(

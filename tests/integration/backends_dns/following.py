@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterable
 from homeport import ClientSettings, Discovery, Instance, Snapshot
 
 EAGER = ClientSettings(first_retry_interval=0.02, longest_retry_interval=0.1)
-IMPATIENT = {"floor": 0.05, "negative_floor": 0.05, "timeout": 3}
+IMPATIENT = {"floor": 0.05, "negative_floor": 0.05, "timeout": 30}
+PATIENT = 90
+"""So long a time-out that a slow machine sends no question twice, for tests that count questions."""
 
 
 def url(server: str, domain: str = "services.test", /, **parameters: object) -> str:

@@ -15,13 +15,14 @@ from homeport import InvalidAnswer
 from homeport.backends.dns import open_dns
 from homeport.testing.contract.waiting import until
 from tests.integration.backends_dns.conftest import BindFactory
-from tests.integration.backends_dns.following import endpoints, has, opened, url
+from tests.integration.backends_dns.following import PATIENT, endpoints, has, opened, url
 from tests.integration.backends_dns.stand_in import Answers, StandInServer
+from tests.plugins.following import PATIENCE
 from tests.servers.bind import BindServer
 from tests.servers.ports import LOOPBACK
 
 ZONE = "services.test"
-OPTIONS = {"record": "srv", "family": "ipv4", "timeout": 30}  # a question that is sent again would count twice
+OPTIONS = {"record": "srv", "family": "ipv4", "timeout": PATIENT}  # a question that is sent again would count twice
 
 
 def places(generation: int) -> list[str]:
@@ -55,7 +56,7 @@ class ChangingZone:
                     self._rewrite()
                 else:
                     self._hosts_left -= 1
-            answer = dns.query.tcp(query, LOOPBACK, timeout=5.0, port=self._bind.port)
+            answer = dns.query.tcp(query, LOOPBACK, timeout=PATIENCE, port=self._bind.port)
             if asked == dns.rdatatype.SRV and self.changes > 0:
                 self.changes -= 1
                 self._hosts_left = self._after_hosts
@@ -71,7 +72,7 @@ class ChangingZone:
             host = f"h{self.generation}-{number}"
             update.add(host, 0, "A", place.removesuffix(":80"))
             update.add("billing", 0, "SRV", f"0 1 80 {host}.{ZONE}.")
-        answer = dns.query.tcp(update, LOOPBACK, timeout=5.0, port=self._bind.port)
+        answer = dns.query.tcp(update, LOOPBACK, timeout=PATIENCE, port=self._bind.port)
         assert answer.rcode() == dns.rcode.NOERROR
 
 

@@ -11,14 +11,14 @@ from homeport.testing.contract.waiting import until
 from tests.integration.backends_dns.following import endpoints, has, opened
 from tests.servers.consul import ConsulServer
 
-PARAMETERS = "floor=0.05&negative_floor=0.05"
+PARAMETERS = "floor=0.05&negative_floor=0.05&timeout=30"
 
 
 def register(consul: ConsulServer, name: str, number: int, *, status: str = "passing", weight: int = 1) -> None:
     body = {
         "ID": f"{name}-{number}", "Name": name, "Address": f"10.0.0.{number}", "Port": 8000 + number,
         "Weights": {"Passing": weight, "Warning": 1},
-        "Check": {"TTL": "60s", "Status": status},
+        "Check": {"TTL": "1h", "Status": status},
     }  # fmt: skip
     consul.request("PUT", "/v1/agent/service/register", body)
 
@@ -70,7 +70,7 @@ async def test_all_instances_are_found_though_consul_cuts_answers_off_without_a_
         body = {"Node": name, "Address": "10.0.1.1", "SkipNodeUpdate": number > 1, "Service": entry}
         consul.request("PUT", "/v1/catalog/register", body)
     try:
-        backend = open_dns(f"dns://127.0.0.1:{consul.dns_port}?{parameters}", {})
+        backend = open_dns(f"dns://127.0.0.1:{consul.dns_port}?{parameters}&timeout=30", {})
         assert endpoints((await backend.fetch(name)).instances) == sorted(f"10.0.1.{number}:80" for number in numbers)
     finally:
         consul.request("PUT", "/v1/catalog/deregister", {"Node": name})

@@ -14,6 +14,7 @@ from homeport.testing.contract.leaks import Left
 from homeport.testing.contract.waiting import fresh, stale, until
 from tests.integration.backends_dns.conftest import BindFactory
 from tests.integration.backends_dns.following import EAGER, endpoints, has, opened, url
+from tests.plugins.following import PATIENCE
 from tests.servers.bind import BindServer
 from tests.servers.dnsmasq import DnsmasqServer
 from tests.servers.process import clean_environment
@@ -134,7 +135,7 @@ def test_the_example(bind: BindServer) -> None:
         env=clean_environment(),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr

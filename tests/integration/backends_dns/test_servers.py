@@ -10,7 +10,7 @@ from dns.rcode import Rcode
 
 from homeport import BackendUnavailable, Refused
 from homeport.backends.dns import open_dns
-from tests.integration.backends_dns.following import endpoints, url
+from tests.integration.backends_dns.following import PATIENT, endpoints, url
 from tests.integration.backends_dns.stand_in import Answers, StandInServer, reply
 from tests.servers.bind import BindServer
 from tests.servers.dnsmasq import DnsmasqServer
@@ -67,7 +67,7 @@ async def test_the_next_server_is_asked_when_one_is_away(
     bind.replace(ZONE, "failover", "A", "10.0.2.1")
     broken = stand_in(lambda query, _way: [reply(query, code=Rcode.SERVFAIL)])
     for first in (f"{LOOPBACK}:{free_port}", broken.address):
-        backend = open_dns(url(f"{first},{bind.address}", port=1, record="a", family="ipv4", timeout=30), {})
+        backend = open_dns(url(f"{first},{bind.address}", port=1, record="a", family="ipv4", timeout=PATIENT), {})
         for _ in range(3):
             assert endpoints((await backend.fetch("failover")).instances) == ["10.0.2.1:1"]
     assert len(broken.asked) == 1  # afterwards the one that answers comes first
@@ -82,7 +82,9 @@ async def test_a_server_that_is_away_costs_time_only_once_for_each_domain(
     first, second = (stand_in(lambda query, _way: [reply(query, code=Rcode.SERVFAIL)]) for _ in range(2))
     servers = {ZONE: (first.address, bind.address), "other.test": (second.address, f"[::1]:{bind.port}")}
     resolvers = ",".join(f"*.{zone}={server}" for zone in servers for server in servers[zone])
-    backend = open_dns(url(f"{LOOPBACK}:1", port=1, record="a", family="ipv4", timeout=30, resolvers=resolvers), {})
+    backend = open_dns(
+        url(f"{LOOPBACK}:1", port=1, record="a", family="ipv4", timeout=PATIENT, resolvers=resolvers), {}
+    )
     for _ in range(3):
         for zone in servers:
             assert endpoints((await backend.fetch(f"in-turn.{zone}.")).instances) == ["10.0.2.5:1"]
@@ -91,16 +93,16 @@ async def test_a_server_that_is_away_costs_time_only_once_for_each_domain(
 
 async def test_a_silent_server_is_followed_by_the_next(bind: BindServer, silent: str) -> None:
     bind.replace(ZONE, "silence", "A", "10.0.2.2")
-    assert await places(url(f"{silent},{bind.address}", port=1), "silence") == ["10.0.2.2:1"]
+    assert await places(url(f"{silent},{bind.address}", port=1, timeout=12), "silence") == ["10.0.2.2:1"]
 
 
 async def test_when_all_are_away_each_one_is_told(free_port: int, silent: str) -> None:
-    backend = f"dns://{LOOPBACK}:{free_port},{silent}/{ZONE}?timeout=2"
+    backend = f"dns://{LOOPBACK}:{free_port},{silent}/{ZONE}?timeout=6"
     with pytest.raises(BackendUnavailable) as caught:
         await places(backend, "billing")
     assert str(caught.value) == (
         f"no DNS server answers at {LOOPBACK}:{free_port} (connection refused); check the address, or name another; "
-        f"no DNS server answers at {silent} (no answer within 2 s); check the address, or name another"
+        f"no DNS server answers at {silent} (no answer within 6 s); check the address, or name another"
     )
     assert caught.value.backend == f"dns://{LOOPBACK}:{free_port},{silent}/{ZONE}"
 
@@ -119,7 +121,7 @@ async def test_the_servers_of_the_system(bind: BindServer, tmp_path: Path) -> No
     bind.replace(ZONE, "system", "A", "10.0.2.3")
     resolv_conf = tmp_path / "resolv.conf"
     environ = {"DNS_PORT": str(bind.port)}
-    backend = f"dns:///{ZONE}?port=1&resolv_conf={resolv_conf}"
+    backend = f"dns:///{ZONE}?port=1&timeout=30&resolv_conf={resolv_conf}"
     with pytest.raises(BackendUnavailable, match=r"this system names no DNS server in .*/resolv\.conf; name one"):
         await places(backend, "system", environ)
     resolv_conf.write_text("# mine\n")

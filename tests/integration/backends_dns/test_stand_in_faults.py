@@ -13,15 +13,14 @@ from dns.rcode import Rcode
 from homeport import BackendUnavailable, InvalidAnswer
 from homeport.backends.dns import open_dns
 from homeport.testing.contract.waiting import fresh, stale, until
-from tests.integration.backends_dns.following import endpoints, has, opened, url
+from tests.integration.backends_dns.following import PATIENT, endpoints, has, opened, url
 from tests.integration.backends_dns.stand_in import Answers, StandInServer, reply
 
 StandIn: TypeAlias = Callable[[Answers], StandInServer]
 Query: TypeAlias = dns.message.QueryMessage
 HOST = "billing.services.test."
 A_RECORD = f"{HOST} 0 IN A 10.0.0.1"
-# So patient that a slow machine sends no question twice.
-OPTIONS = {"port": 80, "record": "a", "family": "ipv4", "timeout": 30}
+OPTIONS = {"port": 80, "record": "a", "family": "ipv4", "timeout": PATIENT}
 
 
 async def places(server: StandInServer, **parameters: object) -> list[str]:
@@ -70,7 +69,7 @@ async def test_garbage_is_stale_and_heals(stand_in: StandIn) -> None:
     def answers(query: Query, _way: str) -> Sequence[bytes]:
         return [reply(query, A_RECORD) if sound else b"garbage"]
 
-    backend = url(stand_in(answers).address, **{**OPTIONS, "timeout": 3})
+    backend = url(stand_in(answers).address, **{**OPTIONS, "timeout": 6})
     async with opened(backend) as discovery, discovery.watch("billing") as watch:
         assert has("10.0.0.1:80")(watch.current)
         sound = False
@@ -134,7 +133,7 @@ async def test_a_failure_for_one_host_is_one_for_all(stand_in: StandIn) -> None:
 
 async def test_a_lost_packet_is_sent_again(stand_in: StandIn) -> None:
     server = stand_in(lambda query, _way: [reply(query, A_RECORD)] if len(server.asked) > 1 else [])
-    assert await places(server, timeout=3) == ["10.0.0.1:80"]
+    assert await places(server, timeout=9) == ["10.0.0.1:80"]
     assert len(server.asked) >= 2
 
 
