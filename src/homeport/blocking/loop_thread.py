@@ -31,11 +31,11 @@ class _Asked(Generic[T]):
     As a `concurrent.futures.Future`, without a lock: a signal handler may run in the thread that waits, at any moment,
     and wait for the loop itself. If that thread held a lock in this moment which the loop needs to tell the outcome,
     both would wait for ever. The coroutine is made in the loop's thread, too; a handler that raises would leave one
-    behind that nobody awaits.
+    behind that nobody awaits. And whoever begins it has it in hand before, to cancel it in that case.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, work: Callable[[], Coroutine[Any, Any, T]]) -> None:
-        self._loop = loop
+    def __init__(self, work: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._work = work
         self._task: asyncio.Task[T] | None = None
         self._first = threading.Lock()  # taken by whoever tells the outcome, and never given back
@@ -43,7 +43,11 @@ class _Asked(Generic[T]):
         self._told.acquire()
         self._result: T | None = None
         self._error: BaseException | None = None
-        loop.call_soon_threadsafe(self._begin)
+
+    def begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have the loop do it; called once."""
+        self._loop = loop
+        loop.call_soon_threadsafe(self._begin, loop)
 
     def wait(self, timeout: float | None = None) -> T:
         """What came of it.
@@ -65,15 +69,15 @@ class _Asked(Generic[T]):
 
     def cancel(self) -> None:
         """Nobody needs it any more: who waits is told, and it is cancelled if it has begun."""
-        if self._tell(None, CancelledError()) and self._task is not None:
+        if self._tell(None, CancelledError()) and self._loop is not None and self._task is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended, and the task with it
                 self._loop.call_soon_threadsafe(self._task.cancel)
 
-    def _begin(self) -> None:
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._first.locked():
             return
         try:
-            self._task = self._loop.create_task(self._work())
+            self._task = loop.create_task(self._work())
         except Exception as error:  # noqa: BLE001 - it is handed on
             self._tell(None, error)
             return
@@ -143,10 +147,11 @@ class LoopThread:
                 itself.
         """
         self.refuse_own()
-        with self._lock:
-            asked = self._submit(partial(work, *args, **kwargs))
-            self._waited_for.add(asked)
+        asked = _Asked(partial(work, *args, **kwargs))
         try:
+            with self._lock:
+                self._waited_for.add(asked)
+                self._submit(asked)
             return asked.wait()
         except CancelledError:
             raise _closed() from None
@@ -160,7 +165,7 @@ class LoopThread:
         """Run ``work`` without waiting for it; nothing happens if there is no loop to run it."""
         with self._lock:
             if self._loop is not None and not self._closed:
-                self._submit(work)
+                self._submit(_Asked(work))
 
     def close(self, last: Callable[[], Coroutine[Any, Any, None]], *, timeout: float) -> None:
         """Run ``last``, for ``timeout`` seconds at most, cancel everything else, and end the thread.
@@ -174,7 +179,8 @@ class LoopThread:
             if loop is None or thread is None:
                 self._closed = True
                 return
-            ending = self._submit(last)
+            ending = _Asked(last)
+            self._submit(ending)
             self._closed = True
         try:
             ending.wait(timeout)
@@ -198,7 +204,7 @@ class LoopThread:
                 finally:
                     self._stop(loop)
 
-            self._submit(last_of_all)
+            self._submit(_Asked(last_of_all))
             self._closed = True
 
     def leave_behind(self) -> None:
@@ -211,8 +217,8 @@ class LoopThread:
         if self._loop is not None:
             self._loop.leave_behind()
 
-    def _submit(self, work: Callable[[], Coroutine[Any, Any, T]]) -> _Asked[T]:
-        """Have the loop run ``work``; called under the lock."""
+    def _submit(self, asked: _Asked[Any]) -> None:
+        """Have the loop do what is asked; called under the lock."""
         if self._closed:
             raise _closed()
         if self._loop is None:
@@ -221,7 +227,7 @@ class LoopThread:
             except RuntimeError as error:
                 raise NotReady("no thread can be started any more: the program is ending") from error
         assert self._loop is not None
-        return _Asked(self._loop, work)
+        asked.begin(self._loop)
 
     def _start(self) -> None:
         loop = _Loop()

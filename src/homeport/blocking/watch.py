@@ -213,7 +213,8 @@ class Watch:
         try:
             return self._owner.loop_thread.run(_newer, watch, seen)
         except NotReady:
-            if watch.closed:
+            # Its end may be under way still: nothing else comes any more.
+            if watch.closed or self._owner.loop_thread.closed:
                 return None
             raise
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from homeport.blocking import Discovery
+from tests.unit.blocking.waiting import PATIENCE
 from tests.unit.client.scripted_backend import ScriptedBackend, instance
 
 
@@ -15,7 +16,7 @@ def _no_thread_is_left() -> Iterator[None]:
     yield
     for thread in set(threading.enumerate()) - before:
         if thread.name.startswith("homeport"):
-            thread.join(30.0)
+            thread.join(PATIENCE)
             assert not thread.is_alive(), thread
 
 

@@ -16,9 +16,8 @@ from homeport.blocking import (
     configured,
 )
 from homeport.client.configuration.configuration import read_configuration
+from tests.unit.blocking.waiting import PATIENCE
 from tests.unit.client.scripted_backend import ScriptedBackend, instance
-
-PATIENCE = 30.0
 
 TWO = """
 services:

@@ -3,7 +3,6 @@ import contextlib
 import gc
 import logging
 import threading
-import time
 import warnings
 import weakref
 from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -31,17 +30,10 @@ from homeport.blocking import (
 )
 from homeport.blocking.loop_thread import LoopThread
 from homeport.client.settings import CacheSettings
+from tests.unit.blocking.waiting import PATIENCE, wait_until
 from tests.unit.client.scripted_backend import ScriptedBackend, instance
 
 InLoop = Callable[[Callable[[], None]], None]
-PATIENCE = 30.0
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 def ids(snapshot: Snapshot) -> list[str]:
@@ -55,6 +47,30 @@ def running(discovery: Discovery) -> list[str]:
         return [getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()]
 
     return discovery.loop_thread.run(names)
+
+
+@contextlib.contextmanager
+def standing_still(discovery: Discovery) -> Iterator[None]:
+    """Its event loop does nothing while the block runs."""
+    entered, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        entered.set()
+        assert go_on.wait(PATIENCE)
+
+    loop = discovery.loop_thread.loop
+    assert loop is not None
+    loop.call_soon_threadsafe(hold)
+    assert entered.wait(PATIENCE)
+    try:
+        yield
+    finally:
+        go_on.set()
+
+
+def new_threads(before: set[threading.Thread]) -> list[str]:
+    """The names of those that are not the ones of before: others may still be ending."""
+    return [thread.name for thread in set(threading.enumerate()) - before]
 
 
 # finding
@@ -266,24 +282,11 @@ def test_an_own_write_is_in_the_next_answer(discovery: Discovery) -> None:
         assert watch.up_to_date
 
 
-def test_reading_from_memory_never_crosses_the_thread(
-    discovery: Discovery, backend: ScriptedBackend, in_loop: InLoop
-) -> None:
+def test_reading_from_memory_never_crosses_the_thread(discovery: Discovery) -> None:
     watch = discovery.watch("billing")
     discovery.resolve("billing")
     shared = discovery.watching("billing")
-    stuck = threading.Event()
-    entered = threading.Event()
-
-    def hold() -> None:
-        entered.set()
-        assert stuck.wait(PATIENCE)
-
-    loop = discovery.loop_thread.loop
-    assert loop is not None
-    loop.call_soon_threadsafe(hold)
-    assert entered.wait(PATIENCE)
-    try:
+    with standing_still(discovery):
         assert ids(watch.current) == ["a", "b"]
         assert watch.pick().id in {"a", "b"}
         with watch.call() as call, discovery.call("billing") as other:
@@ -294,8 +297,6 @@ def test_reading_from_memory_never_crosses_the_thread(
         assert discovery.watching("billing") is shared
         assert discovery.perform("billing", lambda call: call.instance.id) in {"a", "b"}
         assert watch.traffic.service == "billing"
-    finally:
-        stuck.set()
 
 
 def test_the_shared_watch_is_the_one_behind_pick_and_is_replaced_when_it_has_ended(discovery: Discovery) -> None:
@@ -321,6 +322,7 @@ def test_observed_failures_reach_the_shared_loads(discovery: Discovery) -> None:
 def test_callbacks_run_on_one_thread_of_their_own_and_may_call_the_api(
     discovery: Discovery, backend: ScriptedBackend, in_loop: InLoop
 ) -> None:
+    before = set(threading.enumerate())
     heard: SimpleQueue[tuple[str, list[str], list[str]]] = SimpleQueue()
 
     def on_change(snapshot: Snapshot) -> None:
@@ -332,7 +334,7 @@ def test_callbacks_run_on_one_thread_of_their_own_and_may_call_the_api(
         in_loop(lambda: backend.put("billing", instance("c")))
         for _ in range(2):
             assert heard.get(timeout=PATIENCE) == ("homeport callbacks", ["c"], ["c"])
-    assert [thread.name for thread in threading.enumerate()].count("homeport callbacks") == 1
+    assert sorted(new_threads(before)) == ["homeport callbacks", "homeport loop"]
 
 
 def test_a_callback_that_raises_is_logged_and_the_watch_goes_on(
@@ -483,15 +485,17 @@ def test_closing_deregisters_and_closing_twice_is_harmless(backend: ScriptedBack
 
 
 def test_an_object_that_was_never_used_starts_no_thread(backend: ScriptedBackend) -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     with Discovery(backend, environ={}):
-        assert threading.active_count() == before
+        assert new_threads(before) == []
 
 
 # threads
 
 
 def test_many_threads_may_ask_at_once(discovery: Discovery) -> None:
+    before = set(threading.enumerate())
+
     def work(number: int) -> list[str]:
         name = f"api-{number}"
         with discovery.register(name, id=name, port=number + 1), discovery.watch(name) as watch:
@@ -501,7 +505,7 @@ def test_many_threads_may_ask_at_once(discovery: Discovery) -> None:
     with ThreadPoolExecutor(16) as pool:
         for number, found in enumerate(pool.map(work, range(64))):
             assert found == [f"api-{number}"] * 3
-    assert [thread.name for thread in threading.enumerate()].count("homeport loop") == 1
+    assert new_threads(before) == ["homeport loop"]
 
 
 def test_closing_while_others_wait_for_an_answer_tells_them(backend: ScriptedBackend) -> None:
@@ -529,6 +533,20 @@ def test_closing_ends_iterations_and_waiting_for_a_standing(backend: ScriptedBac
         discovery.close()
         assert ended.result(PATIENCE) == "ended"
         assert stood.result(PATIENCE) is Standing.CLOSED
+
+
+def test_in_the_moment_of_closing_they_end_as_well(backend: ScriptedBackend) -> None:
+    """What is asked for while the end is under way, and has reached nobody yet."""
+    discovery = Discovery(backend, environ={})
+    snapshots, registration = iter(discovery.watch("billing")), discovery.register("api", port=1)
+    next(snapshots)
+    with ThreadPoolExecutor(1) as pool:
+        with standing_still(discovery):
+            closing = pool.submit(discovery.close)
+            wait_until(lambda: discovery.loop_thread.closed)
+            assert next(snapshots, None) is None
+            assert registration.wait_for(Standing.REPLACED) is Standing.CLOSED
+        closing.result(PATIENCE)
 
 
 def test_work_that_ignores_its_cancellation_does_not_keep_anybody_waiting(discovery: Discovery) -> None:
@@ -619,9 +637,10 @@ def _forget(kept: list[Discovery] | list[Watch]) -> None:
 
 
 def test_an_object_that_is_forgotten_warns_and_leaves_no_thread(backend: ScriptedBackend) -> None:
+    before = set(threading.enumerate())
     discovery = Discovery(backend, environ={})
     discovery.discover("billing")
-    thread = next(one for one in threading.enumerate() if one.name == "homeport loop")
+    (thread,) = set(threading.enumerate()) - before
     gone = weakref.ref(discovery)
     kept = [discovery]
     del discovery
