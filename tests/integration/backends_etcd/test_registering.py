@@ -7,6 +7,7 @@ import sys
 from contextlib import aclosing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from homeport import ClientSettings, Discovery, HTTPCheck, InvalidValue, Refused, Service, Unsupported
@@ -99,8 +100,9 @@ async def test_a_killed_program_is_gone_within_its_ttl(
 async def test_a_lease_that_is_revoked_is_replaced(
     etcd: EtcdServer, etcdctl: Etcdctl, name: str, settings: ClientSettings
 ) -> None:
-    discovery = Discovery(etcd.backend_url, settings=settings, environ={})
-    async with discovery, discovery.register(name, id="one", port=1, ttl=3.0) as registration:
+    looking = msgspec.structs.replace(settings, renew_interval=0.2)
+    discovery = Discovery(etcd.backend_url, settings=looking, environ={})
+    async with discovery, discovery.register(name, id="one", port=1, ttl=60.0) as registration:
         found = json.loads(await asyncio.to_thread(etcdctl, "get", "-w=json", f"/services/{name}/one"))
         lost = asyncio.create_task(registration.wait_for(Standing.LOST))
         await asyncio.sleep(0)
