@@ -63,9 +63,8 @@ async def test_a_registry_that_is_not_there_from_the_beginning(homeport_factory:
 
 
 @pytest.mark.parametrize("kind", ["homeport", "consul"])
-async def test_a_real_registry_is_polled(kind: str, request: pytest.FixtureRequest) -> None:
+async def test_a_real_registry_is_polled(kind: str, name: str, request: pytest.FixtureRequest) -> None:
     registry: HomeportServer | ConsulServer = request.getfixturevalue(kind)
-    name = f"polled-{kind}"
     settings = ClientSettings(cache=CacheSettings(watch=False, refresh_interval=0.2, ttl=600.0, negative_ttl=600.0))
     body: dict[str, Any] = {"ID": f"{name}-1", "Name": name, "Address": "10.0.0.1", "Port": 80}
     discovery = Discovery(registry.backend_url, settings=settings, environ={})

@@ -119,6 +119,7 @@ class FollowedFile:
 
     def _look_once(self, last: _Look | None) -> _Look:
         """Look at the file; ``last`` is returned if nothing speaks for a change since."""
+        now = time.time()  # before the look: a thread that stands still in between takes nothing new for old
         try:
             about = self._path.stat()
         except OSError as error:
@@ -128,7 +129,7 @@ class FollowedFile:
         stamp = Stamp(about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns)
         if last is not None and last.stamp == stamp and not last.recent:
             return last
-        recent = time.time() - about.st_mtime < _RECENT
+        recent = now - about.st_mtime < _RECENT
         try:
             return _Look(stamp=stamp, recent=recent, services=self._parsed())
         except BackendError as error:
