@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from homeport.cli import main
+from homeport.cli import choosing, main
 from homeport.cli.first_answer import FirstAnswer
 from homeport.errors import BackendUnavailable, Unsupported
 from homeport.spi import Discoverer
+from tests.plugins.following import PATIENCE
 from tests.unit.client.scripted_backend import ScriptedBackend, instance
 from tests.unit.client.virtual_time import now, run
 
@@ -91,6 +92,7 @@ def test_a_command_that_reads_takes_a_chain(
     arguments: list[str] = []
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.delenv("HOMEPORT_BACKEND", raising=False)
+    monkeypatch.setattr(choosing, "READ_TIMEOUT", 2 * PATIENCE)
     if way == "arguments":
         arguments = ["--backend", chain[0], "--backend", chain[1]]
     elif way == "environment":

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from homeport.server import listening
 from homeport.server.listening import CannotStart, is_loopback, listen, parse_address, reachable_address, shown
+from tests.plugins.following import PATIENCE
 
 
 @pytest.mark.parametrize(
@@ -38,6 +40,7 @@ def test_port_0_is_a_free_one_and_is_shown(address: str) -> None:
         assert int(port) > 0
         assert is_loopback(listener)
         assert reachable_address(listener) == host.strip("[]")
+        listener.settimeout(PATIENCE)  # on a busy machine a connection is there for its client first
         with socket.create_connection(listener.getsockname()[:2]):
             accepted = listener.accept()[0]
             with accepted:
@@ -102,7 +105,10 @@ def program(status: int, body: bytes, headers: dict[str, str]) -> Iterator[int]:
         (200, b"<html>", {}, " by another HTTP server; stop it, or"),
     ],
 )  # fmt: skip
-def test_a_taken_port_is_told_with_who_has_it(status: int, body: bytes, headers: dict[str, str], whose: str) -> None:
+def test_a_taken_port_is_told_with_who_has_it(
+    status: int, body: bytes, headers: dict[str, str], whose: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "_PROBE_TIMEOUT", PATIENCE)
     with program(status, body, headers) as port, pytest.raises(CannotStart) as caught:
         listen(f"127.0.0.1:{port}", option="--http")
     assert str(caught.value) == f"port {port} is taken{whose.format(port=port)} choose another port with --http."
