@@ -12,7 +12,7 @@ from homeport.client.cache import CacheStatistics
 from homeport.client.settings import CacheSettings, ClientSettings
 from homeport.errors import BackendUnavailable, NoInstances, NotReady
 from tests.unit.client.scripted_backend import ScriptedBackend, instance
-from tests.unit.client.virtual_time import run
+from tests.unit.client.virtual_time import now, run
 
 A, B = instance("a"), instance("b")
 
@@ -21,7 +21,9 @@ def discovery(
     backend: ScriptedBackend, *more: ScriptedBackend, balancer: Any = "round_robin", **cache: Any
 ) -> Discovery:
     settings = ClientSettings(cache=CacheSettings(**cache))
-    return Discovery([backend, *more], balancer=balancer, settings=settings, environ={}, handle_signals=False)
+    return Discovery(
+        [backend, *more], balancer=balancer, settings=settings, environ={}, handle_signals=False, clock=now
+    )
 
 
 def test_the_ratio_of_hits() -> None:
@@ -242,7 +244,8 @@ def test_when_one_service_is_answered_the_others_try_again_at_once() -> None:
     async def main() -> None:
         backend = ScriptedBackend()
         settings = ClientSettings(first_retry_interval=1e6, longest_retry_interval=1e6)
-        async with Discovery(backend, settings=settings, environ={}, handle_signals=False) as client:
+        chance = random.Random(1)
+        async with Discovery(backend, settings=settings, environ={}, handle_signals=False, random=chance) as client:
             watches = [await client.watch(name) for name in ("a", "b", "c")]
             backend.fail()
             await asyncio.sleep(1)

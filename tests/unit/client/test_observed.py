@@ -19,7 +19,7 @@ from homeport.client.resilience.settings import CircuitSettings, RetrySettings
 from homeport.client.settings import CacheSettings, ClientSettings
 from homeport.errors import BackendUnavailable, CircuitOpen, NoInstances
 from tests.unit.client.scripted_backend import ScriptedBackend, instance
-from tests.unit.client.virtual_time import run
+from tests.unit.client.virtual_time import now, run
 
 HERE = "scripted://"
 
@@ -64,6 +64,7 @@ class Observed:
             settings=ClientSettings(**settings),
             environ={},
             handle_signals=False,
+            clock=now,
         )
 
 
@@ -166,7 +167,7 @@ def test_how_a_watch_stands() -> None:
 def test_calls_retries_hedges_ejections_and_the_circuit() -> None:
     async def main() -> None:
         seen = Observed(
-            retry=RetrySettings(attempts=2, budget_share=0, budget_per_second=3),
+            retry=RetrySettings(attempts=2, budget_share=0, budget_per_second=2),
             ejection=EjectionSettings(consecutive_failures=2),
             circuit=CircuitSettings(minimum_calls=12, failure_share=0.5),
         )

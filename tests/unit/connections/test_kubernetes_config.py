@@ -177,7 +177,7 @@ count.write_text(count.read_text() + "x" if count.exists() else "x")
 told = json.loads(os.environ["KUBERNETES_EXEC_INFO"])
 status = {{"token": f"{{os.environ['HI']}}-{{sys.argv[1]}}-{{told['spec']['cluster']['server']}}"}}
 if len(count.read_text()) == 1:
-    status["expirationTimestamp"] = "2026-01-02T03:04:05Z"
+    status["expirationTimestamp"] = "2001-01-02T03:04:05Z"
 print(json.dumps({{"kind": "ExecCredential", "status": status}}))
 """
     config = with_command(write, script, args=["arg"], env=[{"name": "HI", "value": "hi"}], provideClusterInfo=True)
