@@ -4,7 +4,7 @@ import json
 import urllib.request
 from typing import Any
 
-REQUEST_TIMEOUT = 20.0
+REQUEST_TIMEOUT = 60.0
 
 
 def call(url: str, method: str, path: str, body: object = None, *, token: str = "") -> Any:

@@ -161,10 +161,12 @@ class ConsulServer:
         try:
             if not self.request("GET", "/v1/status/leader"):
                 return False
+            acl = self._config.get("acl", {})
+            token = self.token or acl.get("tokens", {}).get("master", "")
             # Where ACLs deny by default this list is empty without a token: a leader is then all that can be seen.
-            if self._config.get("acl", {}).get("default_policy") == "deny" and not self.token:
+            if acl.get("default_policy") == "deny" and not token:
                 return True
-            checks = self.request("GET", f"/v1/health/node/{self.node}")
+            checks = call(self.url, "GET", f"/v1/health/node/{self.node}", token=token)
         except (urllib.error.URLError, OSError, TimeoutError):
             return False
         return any(check["CheckID"] == OWN_CHECK and check["Status"] == "passing" for check in checks)

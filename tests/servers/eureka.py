@@ -13,7 +13,7 @@ from tests.servers.etcd import Certificates
 from tests.servers.ports import LOOPBACK, PortLease
 from tests.servers.process import ServerProcess
 
-REQUEST_TIMEOUT = 20.0
+REQUEST_TIMEOUT = 60.0
 JSON = "application/json"
 
 

@@ -2,7 +2,7 @@
 
 Asking the kernel for a free port and closing it again is a race, and a port of the ephemeral range may be taken by any
 outgoing connection while its server is down, even by a client that tries to reach that very server. So ports are taken
-below the ephemeral range, and each is held by a lock on a small file until it is released or its process ends.
+outside of the ephemeral range, and each is held by a lock on a small file until it is released or its process ends.
 """
 
 import errno
@@ -15,18 +15,27 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-LOWEST = 20_000
+ENOUGH = 1_000
 LOOPBACK = "127.0.0.1"
 
 
-def ephemeral_start() -> int:
-    """The first port that the kernel may give to an outgoing connection."""
+def ephemeral_range() -> tuple[int, int]:
+    """The first and the last port that the kernel may give to an outgoing connection."""
     try:
         text = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii")
     except FileNotFoundError:
-        return 32_768
-    start = int(text.split()[0])
-    return start if start > LOWEST + 1_000 else 32_768
+        return 32_768, 60_999
+    first, last = map(int, text.split())
+    return first, last
+
+
+def candidates() -> range:
+    """The ports to choose from; of the ephemeral ones only where these leave too few."""
+    first, last = ephemeral_range()
+    for ports in (range(20_000, first), range(last + 1, 65_536), range(10_000, first)):
+        if len(ports) >= ENOUGH:
+            return ports
+    return range(20_000, 32_768)
 
 
 def is_free(port: int) -> bool:
@@ -53,8 +62,8 @@ class PortLease:
         folder = Path(tempfile.gettempdir()) / f"homeport-test-ports-{os.getuid()}"
         folder.mkdir(mode=0o700, exist_ok=True)
         chosen: list[int] = []
-        candidates = range(LOWEST, ephemeral_start())
-        for port in random.SystemRandom().sample(candidates, len(candidates)):
+        ports = candidates()
+        for port in random.SystemRandom().sample(ports, len(ports)):
             if len(chosen) == count:
                 break
             lock = os.open(folder / str(port), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -70,7 +79,7 @@ class PortLease:
                 os.close(lock)
         if len(chosen) < count:
             self.release()
-            raise RuntimeError(f"no {count} free loopback ports between {LOWEST} and {ephemeral_start()}")
+            raise RuntimeError(f"no {count} free loopback ports from {ports.start} to {ports.stop - 1}")
         self.ports: tuple[int, ...] = tuple(chosen)
 
     def release(self) -> None:

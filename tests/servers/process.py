@@ -9,13 +9,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import IO
 from weakref import WeakSet
 
 from tests.servers.guardian import Guardian
 
 # A machine that is busy with other tests may need ten times as long as an idle one.
 START_TIMEOUT = 90.0
-STOP_TIMEOUT = 30.0
+STOP_TIMEOUT = 60.0
 POLL_INTERVAL = 0.02
 # A developer's own settings must not decide the outcome of a test.
 FOREIGN_PREFIXES = ("CONSUL_", "DISCOVERY_", "DNS_", "ETCD_", "EUREKA_", "HOMEPORT_", "K8S_", "SPRING_")
@@ -98,7 +99,9 @@ class ServerProcess:
             self._process.wait()
             raise
         if stdout_apart:
-            self._drain = threading.Thread(target=self._read_stdout, name=f"{self.name}-stdout", daemon=True)
+            self._drain = threading.Thread(
+                target=self._read_stdout, args=(self._process.stdout,), name=f"{self.name}-stdout", daemon=True
+            )
             self._drain.start()
 
     def first_line(self, *, timeout: float = START_TIMEOUT) -> str:
@@ -173,10 +176,8 @@ class ServerProcess:
             log.seek(since)
             return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
 
-    def _read_stdout(self) -> None:
-        assert self._process is not None
-        assert self._process.stdout is not None
-        with self._process.stdout as stdout, self.log_path.open("a", encoding="utf-8") as log:
+    def _read_stdout(self, stdout: IO[str]) -> None:
+        with stdout, self.log_path.open("a", encoding="utf-8") as log:
             for line in stdout:
                 if not self._spoke.is_set():
                     self._first_line.append(line.rstrip("\n"))

@@ -7,6 +7,7 @@ import pytest
 from tests.servers.consul import ConsulServer
 from tests.servers.factory import ConsulFactory
 from tests.servers.ports import LOOPBACK
+from tests.servers.process import wait_until
 
 
 def services(server: ConsulServer) -> Any:
@@ -19,7 +20,7 @@ def test_the_shared_agent_answers_on_both_ports(consul: ConsulServer) -> None:
         bytes.fromhex("1234 0100 0001 0000 0000 0000") + b"\x06consul\x07service\x06consul\x00" + b"\x00\x01\x00\x01"
     )
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-        client.settimeout(5)
+        client.settimeout(60)
         client.sendto(query, (LOOPBACK, consul.dns_port))
         answer = client.recv(512)
     assert answer[:2] == query[:2]
@@ -60,7 +61,15 @@ def test_configuration_and_datacenter_reach_the_agent(consul_factory: ConsulFact
         server.request("GET", "/v1/agent/self")
     refused.value.close()
     assert refused.value.code == 403
-    server.token = server.request("PUT", "/v1/acl/bootstrap")["SecretID"]
+
+    def bootstrapped() -> bool:
+        try:
+            server.token = server.request("PUT", "/v1/acl/bootstrap")["SecretID"]
+        except urllib.error.HTTPError as early:  # its ACLs are ready a moment after it leads
+            early.close()
+        return bool(server.token)
+
+    wait_until(bootstrapped, timeout=60, what="the first token")
     config = server.request("GET", "/v1/agent/self")["Config"]
     assert (config["Datacenter"], config["NodeName"]) == ("dc9", "nine")
 

@@ -108,21 +108,34 @@ def test_a_killed_test_process_leaves_no_server(tmp_path: Path) -> None:
     wait_until(lambda: not alive(sleeper), timeout=30, what="the end of the server")
 
 
+NO_GRACE = """
+from tests.plugins import leftover_processes
+
+leftover_processes.GRACE = 0.0
+"""
 LEAKING = """
 import subprocess
-from pathlib import Path
 
-def test_leaks():
-    Path({pids!r}).write_text(str(subprocess.Popen(["sleep", "300"]).pid))
+def leak():
+    return subprocess.Popen(["sleep", "300"]).pid
 """
 # The shell ends at once; its child becomes an orphan.
 LEAKING_AN_ORPHAN = """
 import subprocess
+
+def leak():
+    command = "sleep 300 >/dev/null 2>&1 & echo $!"
+    return int(subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True).stdout)
+"""
+# It has its command line a moment after it began to run.
+LEAKS = """
 from pathlib import Path
 
 def test_leaks():
-    command = "sleep 300 >/dev/null 2>&1 & echo $!"
-    Path({pids!r}).write_text(subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True).stdout)
+    pid = leak()
+    while not Path(f"/proc/{{pid}}/cmdline").read_bytes().startswith(b"sleep"):
+        pass
+    Path({pids!r}).write_text(str(pid))
 """
 
 
@@ -133,7 +146,8 @@ def test_a_run_that_leaves_a_process_behind_fails(
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     pids = tmp_path / "pids"
-    pytester.makepyfile(source.format(pids=str(pids)))
+    pytester.makeconftest(NO_GRACE)
+    pytester.makepyfile(source + LEAKS.format(pids=str(pids)))
     result = pytester.runpytest_subprocess("-p", "tests.plugins.leftover_processes", "-n", workers)
     leaked = int(pids.read_text())
     os.kill(leaked, signal.SIGKILL)

@@ -20,6 +20,11 @@ def test_{name}():
     assert not first
 """
 FAILS = "def test_it():\n    assert False\n"
+NO_GRACE = """
+from tests.plugins import leftover_processes
+
+leftover_processes.GRACE = 0.0
+"""
 LEAKS_AND_FAILS_ONCE = """
 import subprocess
 from pathlib import Path
@@ -88,7 +93,7 @@ def test_many_have_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_run_that_left_a_process_behind_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = LEAKS_AND_FAILS_ONCE.format(marks=str(tmp_path))
-    done = run(tmp_path, {"tests/integration/test_x.py": source}, monkeypatch)
+    done = run(tmp_path, {"conftest.py": NO_GRACE, "tests/integration/test_x.py": source}, monkeypatch)
     os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
     assert done.returncode == pytest.ExitCode.TESTS_FAILED
     assert "LEFT BEHIND" in done.stdout

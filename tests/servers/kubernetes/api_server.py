@@ -6,7 +6,7 @@ import ssl
 import urllib.error
 import urllib.request
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
@@ -14,9 +14,9 @@ from tests.integration.client.certificates import Authority
 from tests.servers.ports import LOOPBACK
 from tests.servers.process import wait_until
 
-REQUEST_TIMEOUT = 20.0
+REQUEST_TIMEOUT = 60.0
 # A real API server remembers for ten seconds that a token was good.
-REVOKE_TIMEOUT = 20.0
+REVOKE_TIMEOUT = 60.0
 TOKEN_SECONDS = 3600
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 MERGE_PATCH = "application/merge-patch+json"
@@ -163,7 +163,7 @@ class ApiServer(ABC):
         except ValueError:
             return code, text
 
-    def events(self, path: str, *, user: str = "") -> Iterator[dict[str, Any]]:
+    def events(self, path: str, *, user: str = "") -> Generator[dict[str, Any]]:
         """The events of a watch, as they come."""
         with self._opener.open(self._request("GET", path, None, user=user), timeout=REQUEST_TIMEOUT) as response:
             for line in response:
