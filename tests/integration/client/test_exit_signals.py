@@ -18,6 +18,7 @@ import asyncio, os, signal, sys, threading, time
 from homeport import ClientSettings, Discovery
 
 backend, name = sys.argv[1:]
+patient = ClientSettings(deregister_timeout=60)
 
 def say(text):
     print(text, flush=True)
@@ -25,7 +26,7 @@ def say(text):
 
 PLAIN = """
 async def main():
-    async with Discovery(backend) as discovery, discovery.register(name, id=name, port=1):
+    async with Discovery(backend, settings=patient) as discovery, discovery.register(name, id=name, port=1):
         say("ready")
         await asyncio.Event().wait()
 
@@ -36,7 +37,7 @@ ON_UVLOOP = PLAIN.replace("asyncio.run(main())", "import uvloop\nuvloop.run(main
 
 TWO_OBJECTS = """
 async def main():
-    async with Discovery(backend) as one, Discovery(backend) as other:
+    async with Discovery(backend, settings=patient) as one, Discovery(backend, settings=patient) as other:
         async with one.register(name, id=name, port=1), other.register(name, id=name + "-2", port=2):
             say("ready")
             await asyncio.Event().wait()
@@ -46,7 +47,7 @@ asyncio.run(main())
 
 NOT_UNDER_ASYNCIO_RUN = """
 async def main():
-    async with Discovery(backend) as discovery, discovery.register(name, id=name, port=1):
+    async with Discovery(backend, settings=patient) as discovery, discovery.register(name, id=name, port=1):
         say("ready")
         await asyncio.Event().wait()
 
@@ -57,7 +58,7 @@ A_FRAMEWORK = """
 async def main():
     told = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
-    async with Discovery(backend) as discovery, discovery.register(name, id=name, port=1):
+    async with Discovery(backend, settings=patient) as discovery, discovery.register(name, id=name, port=1):
         say("ready")
         await told.wait()
         assert (await discovery.discover(name, use_cache=False))[0].id == name
@@ -69,7 +70,8 @@ say("ended in its own way")
 
 HANDLERS_SWITCHED_OFF = """
 async def main():
-    async with Discovery(backend, handle_signals=False) as discovery, discovery.register(name, id=name, port=1):
+    discovery = Discovery(backend, settings=patient, handle_signals=False)
+    async with discovery, discovery.register(name, id=name, port=1):
         say("ready")
         await asyncio.Event().wait()
 
@@ -86,11 +88,11 @@ async def main():
 asyncio.run(main())
 """
 
-A_LONG_LEAVE = PLAIN.replace("(backend)", "(backend, settings=ClientSettings(deregister_timeout=300))")
+A_LONG_LEAVE = PLAIN.replace("settings=patient", "settings=ClientSettings(deregister_timeout=300)")
 
 AFTER_CLOSING = """
 async def main():
-    async with Discovery(backend) as discovery, discovery.register(name, id=name, port=1):
+    async with Discovery(backend, settings=patient) as discovery, discovery.register(name, id=name, port=1):
         pass
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     say("ready")
@@ -100,7 +102,7 @@ asyncio.run(main())
 
 A_FORK = """
 async def main():
-    async with Discovery(backend) as discovery, discovery.register(name, id=name, port=1):
+    async with Discovery(backend, settings=patient) as discovery, discovery.register(name, id=name, port=1):
         child = os.fork()
         if child == 0:
             signal.raise_signal(signal.SIGTERM)
@@ -115,7 +117,7 @@ asyncio.run(main())
 
 A_THREAD = """
 async def main():
-    async with Discovery(backend) as discovery, discovery.register(name, id=name, port=1):
+    async with Discovery(backend, settings=patient) as discovery, discovery.register(name, id=name, port=1):
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
         say("ready")
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.servers.process import clean_environment
 
-PATIENCE = 90
+PATIENCE = 240
 
 
 def test_a_connection_that_is_half_open_is_noticed_long_before_its_query_is_over() -> None:

@@ -12,11 +12,11 @@ from homeport.connections.http import Answer, HTTPConnection
 from homeport.connections.http_stream import Stream, StreamEnded
 from homeport.connections.token import FixedToken
 from homeport.errors import BackendUnavailable
-from homeport.testing import FaultProxy
+from tests.integration.client.test_http_connection import serving, silent
 from tests.servers.ports import LOOPBACK, PortLease
 
 Talk = Callable[[web.StreamResponse], Awaitable[None]]
-LONG = 20.0
+LONG = 60.0
 
 
 @asynccontextmanager
@@ -42,7 +42,9 @@ async def talking(talk: Talk, *, status: int = 200) -> AsyncIterator[HostPort]:
 
 
 def connection(*addresses: HostPort, token: str = "") -> HTTPConnection:
-    return HTTPConnection(addresses, system="system", backend="x://", timeout=5.0, token=FixedToken(token))
+    return HTTPConnection(
+        addresses, system="system", backend="x://", timeout=LONG, connect_timeout=LONG, token=FixedToken(token)
+    )
 
 
 async def opened(http: HTTPConnection, body: bytes = b"body") -> Stream:
@@ -132,16 +134,10 @@ async def test_addresses_are_asked_in_turn() -> None:
 
 
 async def test_who_says_nothing_is_given_up() -> None:
-    async def talk(_: web.StreamResponse) -> None:
-        await asyncio.Event().wait()
-
-    async with talking(talk) as address:
-        with FaultProxy(str(address)) as proxy:
-            proxy.stall()
-            host, _, port = proxy.address.rpartition(":")
-            async with connection(HostPort(host, int(port))) as http:
-                with pytest.raises(BackendUnavailable, match=r"no answer within 0.05 s"):
-                    await http.stream("POST", "/", timeout=0.05)
+    async with serving(silent) as address, connection(address) as http:
+        await http.request("GET", "/")  # connects, which is no part of the silence
+        with pytest.raises(BackendUnavailable, match=r"no answer within 0.05 s"):
+            await http.stream("POST", "/silent", timeout=0.05)
 
 
 async def test_closing_ends_the_connection() -> None:

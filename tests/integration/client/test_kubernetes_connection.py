@@ -42,7 +42,7 @@ async def test_a_request_under_way_never_goes_out_as_somebody_else(tmp_path: Pat
     access = KubernetesAccess(kubeconfig=(str(file),))
     async with serving(refusing) as before, serving(accepting) as after:
         file.write_text(kubeconfig(before, {"token": "expired"}))
-        connection = KubernetesConnection(access, backend="kubernetes://", timeout=10.0, connect_timeout=5.0)
+        connection = KubernetesConnection(access, backend="kubernetes://", timeout=60.0, connect_timeout=60.0)
         async with aclosing(connection):
             slow = asyncio.create_task(connection.request("GET", "/slow"))
             await arrived.wait()
@@ -61,7 +61,7 @@ async def test_a_new_token_in_the_kubeconfig_is_used_over_the_same_connection(tm
     access = KubernetesAccess(kubeconfig=(str(file),))
     async with serving(handler) as address:
         file.write_text(kubeconfig(address, {"token": "expired"}))
-        connection = KubernetesConnection(access, backend="kubernetes://", timeout=10.0, connect_timeout=5.0)
+        connection = KubernetesConnection(access, backend="kubernetes://", timeout=60.0, connect_timeout=60.0)
         async with aclosing(connection):
             assert (await connection.request("GET", "/")).status == 401
             file.write_text(kubeconfig(address, {"token": "new"}))

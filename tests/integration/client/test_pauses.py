@@ -34,7 +34,11 @@ async def test_a_blocked_loop_loses_the_health_but_not_the_registration(homeport
         discovery.register(name, port=1, ttl=3.0) as registration,
         discovery.watch(name, healthy=False) as watch,
     ):
-        assert healthy() == [registration.id]
+
+        def stands() -> bool:
+            return healthy() == [registration.id]
+
+        await asyncio.to_thread(wait_until, stands, timeout=TIMEOUT, what="the registration")
         created = homeport.request("GET", f"/v1/catalog/service/{name}")[0]["CreateIndex"]
         outside = threading.Thread(target=watch_from_outside)
         outside.start()
