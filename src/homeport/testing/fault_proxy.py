@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 LOOPBACK = "127.0.0.1"
 _CHUNK_BYTES = 64 * 1024
-_PATIENCE = 10.0
+_PATIENCE = 60.0
 
 
 class _Enough(Exception):

@@ -75,6 +75,15 @@ class _Registered(msgspec.Struct):
         )
 
 
+class _Watching:
+    """A watch under way: what wakes it, in which loop, and the trouble that it has not failed with yet."""
+
+    def __init__(self) -> None:
+        self.changed = asyncio.Event()
+        self.loop = asyncio.get_running_loop()
+        self.trouble: HomeportError | None = None
+
+
 class Memory:
     """Services in memory: a whole backend (finding, registering, health) without a network, for tests.
 
@@ -113,7 +122,7 @@ class Memory:
         self._put: dict[str, tuple[Instance, ...]] = {}
         self._registered: dict[str, _Registered] = {}
         self._troubles: list[HomeportError] = []
-        self._waiting: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
+        self._waiting: set[_Watching] = set()
         for name, instances in {**(services or {}), **more_services}.items():
             self.put(name, *instances)
 
@@ -145,15 +154,17 @@ class Memory:
 
     @contextlib.contextmanager
     def outage(self) -> Iterator[None]:
-        """Within this block nobody answers: everything raises BackendUnavailable, and watches under way fail."""
+        """Within this block nobody answers: everything raises BackendUnavailable, as `failing` with it does."""
         with self.failing(BackendUnavailable(f"nobody answers at {self.url}: an outage", backend=self.url)):
             yield
 
     @contextlib.contextmanager
     def failing(self, error: HomeportError) -> Iterator[None]:
-        """Within this block everything raises this error, and watches under way fail with it."""
+        """Within this block everything raises this error; watches under way fail with it, however short it is."""
         with self._lock:
             self._troubles.append(error)
+            for watching in self._waiting:
+                watching.trouble = error
             self._wake()
         try:
             yield
@@ -193,22 +204,22 @@ class Memory:
         self, service: str, *, datacenter: str = "", after: Cursor | None = None
     ) -> AsyncGenerator[Observed, None]:
         """Observe ``service`` until it fails or is closed."""
-        changed, loop = asyncio.Event(), asyncio.get_running_loop()
+        watching = _Watching()
         with self._lock:
-            self._waiting[changed] = loop
+            self._waiting.add(watching)
         try:
             await self._request(datacenter)
             # Also with `after` and without news: until then nobody knows that this one answers again.
             observed = self._observed(service, after)
             yield observed
             while True:
-                await self._wait(changed, service, observed.cursor)
+                await self._wait(watching, service, observed.cursor)
                 await self._request(datacenter)
                 observed = self._observed(service, observed.cursor)
                 yield observed
         finally:
             with self._lock:
-                del self._waiting[changed]
+                self._waiting.discard(watching)
 
     async def services(self, *, datacenter: str = "") -> Sequence[ServiceSummary]:
         """All services that have instances, by name."""
@@ -353,13 +364,14 @@ class Memory:
             if self._troubles:
                 raise copy(self._troubles[-1])
 
-    async def _wait(self, changed: asyncio.Event, service: str, known: Cursor) -> None:
+    async def _wait(self, watching: _Watching, service: str, known: Cursor) -> None:
         """Return when there is news, or when it is time to confirm that there is none."""
         confirm_at = asyncio.get_running_loop().time() + _CONFIRM_INTERVAL
         while True:
-            changed.clear()
-            self._check()
+            watching.changed.clear()
             with self._lock:
+                if watching.trouble is not None:
+                    raise copy(watching.trouble)
                 if self._has_news(service, known):
                     return
                 pause = self._until_expiry(service)
@@ -368,7 +380,7 @@ class Memory:
                 return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(remaining if pause is None else min(pause, remaining)):
-                    await changed.wait()
+                    await watching.changed.wait()
 
     def _has_news(self, service: str, known: Cursor) -> bool:
         with self._lock:
@@ -430,9 +442,9 @@ class Memory:
         self._wake()
 
     def _wake(self) -> None:
-        for changed, loop in self._waiting.items():
+        for watching in self._waiting:
             with contextlib.suppress(RuntimeError):  # a loop that was closed without an end of its watches
-                loop.call_soon_threadsafe(changed.set)
+                watching.loop.call_soon_threadsafe(watching.changed.set)
 
 
 def _first_report(check: HealthCheck, now: float) -> _Report:

@@ -34,7 +34,8 @@ class RegistryHarness(ProxiedHarness):
     }
     restarts = True
     wipes = True
-    parameters = "wait=1s&timeout=3s&connect_timeout=3s"
+    # Longer than a busy machine halts a process, and yet a few seconds, as half-open connections want it.
+    parameters = "wait=1s&timeout=10s&connect_timeout=10s"
 
     def __init__(self, registry: Registry, proxy: FaultProxy) -> None:
         super().__init__(registry.address, proxy)

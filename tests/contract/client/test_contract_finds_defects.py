@@ -201,7 +201,7 @@ DEFECTS: list[tuple[type[Memory], Scenario]] = [
 async def test_a_defect_is_found(
     defective: type[Memory], scenario: Scenario, mode: Mode, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    for room in ("finding", "registering", "troubles", "leaks"):
+    for room in ("finding", "registering", "troubles", "leaks", "waiting"):
         monkeypatch.setattr(f"homeport.testing.contract.{room}.PATIENCE", 2.0)
     monkeypatch.setattr("homeport.testing.contract.waiting.until.__kwdefaults__", {"timeout": 2.0})
     harness = harness_of(defective(tmp_path / "secret") if issubclass(defective, Guarded) else defective())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from homeport.errors import InvalidAnswer, PermissionDenied, Unsupported
+from homeport.errors import BackendUnavailable, InvalidAnswer, PermissionDenied, Unsupported
 from homeport.spi import Backend, Cursor, Observed
 from homeport.testing import Memory
 from homeport.testing.contract import (
@@ -26,6 +26,19 @@ from homeport.testing.contract import (
 )
 
 
+class Counting(Memory):
+    """Counts the requests that nobody answered."""
+
+    unanswered = 0
+
+    async def _request(self, datacenter: str = "") -> None:
+        try:
+            await super()._request(datacenter)
+        except BackendUnavailable:
+            self.unanswered += 1
+            raise
+
+
 class MemoryHarness(Harness):
     troubles: tuple[str, ...] = (OUTAGE, SLOW, GARBAGE)
     restarts = True
@@ -39,7 +52,7 @@ class MemoryHarness(Harness):
     }
 
     def __init__(self) -> None:
-        self.memory: Memory = Memory()
+        self.memory: Memory = Counting()
 
     def backend(self) -> Backend:
         return self.memory
@@ -58,14 +71,19 @@ class MemoryHarness(Harness):
                 yield
 
     async def restart(self) -> None:
-        with self.memory.outage():
-            await asyncio.sleep(0.2)
+        """It takes until somebody who asks again and again has noticed it."""
+        memory = self.memory
+        assert isinstance(memory, Counting)
+        before = memory.unanswered
+        with memory.outage():
+            while memory.unanswered == before:  # noqa: ASYNC110 - a number tells nobody
+                await asyncio.sleep(0.01)
 
     async def wipe(self) -> None:
         self.memory.wipe()
 
 
-class Unwatchable(Memory):
+class Unwatchable(Counting):
     """Can only be asked, as DNS."""
 
     async def watch(

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from homeport import Discovery, HTTPCheck, TCPCheck
+from homeport import ClientSettings, Discovery, HTTPCheck, TCPCheck
 from homeport.errors import Refused
 from homeport.testing.contract.waiting import ids, until
 from tests.contract.client.conftest import Registry
@@ -22,8 +22,8 @@ def listed(registry: Registry, name: str) -> list[str]:
     return sorted(row["Service"]["ID"] for row in registry.request("GET", f"/v1/health/service/{name}"))
 
 
-async def test_ids_are_made_when_none_is_given(registry: Registry, name: str) -> None:
-    async with Discovery(registry.backend_url, environ={}) as discovery:
+async def test_ids_are_made_when_none_is_given(registry: Registry, name: str, settings: ClientSettings) -> None:
+    async with Discovery(registry.backend_url, settings=settings, environ={}) as discovery:
         made = [await discovery.register(name, port=port) for port in (1, 2, 3)]
         assert listed(registry, name) == sorted(one.id for one in made)
         assert len({one.id for one in made}) == 3
@@ -54,12 +54,12 @@ async def _answer_health(reader: asyncio.StreamReader, writer: asyncio.StreamWri
 
 PROGRAM = """
 import asyncio, sys
-from homeport import Discovery
+from homeport import ClientSettings, Discovery
 from homeport.client.keeper import Standing
 
 async def main():
     backend, name, id, port, ttl = sys.argv[1:]
-    discovery = Discovery(backend)
+    discovery = Discovery(backend, settings=ClientSettings(deregister_timeout=60.0))
     async with discovery, discovery.register(name, id=id, port=int(port), ttl=float(ttl)) as registration:
         print("registered", flush=True)
         await registration.wait_for(Standing.REPLACED)

@@ -82,7 +82,8 @@ async def test_another_address_takes_over(registry: Registry, name: str) -> None
     write(registry, name, 1)
     scheme = registry.backend_url.partition("://")[0]
     with FaultProxy(registry.address) as one, FaultProxy(registry.address) as other:
-        backend = f"{scheme}://{one.address},{other.address}"
+        # Nobody is taken for gone who only takes his time.
+        backend = f"{scheme}://{one.address},{other.address}?timeout=60s&connect_timeout=60s"
         async with Discovery(backend, settings=EAGER, environ={}) as discovery, discovery.watch(name) as watch:
             assert (one.accepted > 0, other.accepted) == (True, 0)
             await asyncio.to_thread(one.stop)

@@ -3,6 +3,7 @@
 import asyncio
 import doctest
 import threading
+from contextlib import aclosing
 from itertools import count
 from typing import Any
 
@@ -13,6 +14,7 @@ from homeport.errors import Unsupported
 from homeport.model import HTTPCheck, Instance
 from homeport.testing import Memory
 from homeport.testing.contract.waiting import ids, until
+from tests.plugins.following import PATIENCE
 from tests.unit.client.virtual_time import run
 
 
@@ -73,6 +75,20 @@ def test_an_outage_fails_everything_until_its_end() -> None:
             with memory.failing(PermissionDenied("no")), pytest.raises(PermissionDenied):
                 await discovery.services()
             assert len(await discovery.services()) == 1
+
+    run(main())
+
+
+def test_a_watch_fails_however_short_the_trouble_is() -> None:
+    async def main() -> None:
+        memory = Memory(billing=["10.0.0.1:80"])
+        async with aclosing(memory.watch("billing")) as stream:
+            await anext(stream)
+            with memory.outage():
+                pass
+            with pytest.raises(BackendUnavailable, match="an outage"):
+                await anext(stream)
+        assert len((await memory.fetch("billing")).instances) == 1
 
     run(main())
 
@@ -149,7 +165,7 @@ def test_a_change_from_another_thread_reaches_watches_in_every_loop() -> None:
 
     async def follow() -> None:
         async with Discovery(memory, environ={}, handle_signals=False) as discovery, discovery.watch("api") as watch:
-            await asyncio.to_thread(begun.wait, 20)
+            await asyncio.to_thread(begun.wait, PATIENCE)
             for number in count(1):
                 snapshot = await until(watch, lambda snapshot, number=number: len(snapshot) >= number)  # type: ignore[misc]
                 if len(snapshot) == 50:
@@ -159,11 +175,11 @@ def test_a_change_from_another_thread_reaches_watches_in_every_loop() -> None:
     followers = [threading.Thread(target=lambda: asyncio.run(follow())) for _ in range(2)]
     for follower in followers:
         follower.start()
-    begun.wait(20)
+    begun.wait(PATIENCE)
     for number in range(1, 51):
         memory.put("api", *(f"10.0.0.{one}:80" for one in range(number)))
     for follower in followers:
-        follower.join(20)
+        follower.join(PATIENCE)
     assert len(seen) == 2
 
 

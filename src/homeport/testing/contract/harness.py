@@ -41,7 +41,8 @@ class Harness(ABC):
     A subclass gives `backend`, and says in its attributes what else can be done; it overrides what that needs.
     ``troubles`` are the names of what `trouble` can cause: `OUTAGE` (nobody answers), `CUT` (connections end),
     `HALF_OPEN` (nothing is answered any more), `SLOW` (answers come later, but in time), and any number that begin with
-    `GARBAGE` (answers that cannot be right). `HALF_OPEN` wants backends with time-outs of a few seconds.
+    `GARBAGE` (answers that cannot be right). `HALF_OPEN` wants backends with time-outs of some seconds:
+    few enough to wait for, and more than a busy machine halts a process.
     ``restarts``, ``wipes``, ``compacts`` and ``rotates`` say that there is the method of that name.
 
     ``cannot`` declares what the system has no way to do: a capability (see `homeport.testing.contract.capabilities`),

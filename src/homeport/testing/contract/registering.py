@@ -15,8 +15,8 @@ from homeport.spi import HealthReporter, Lease, Registrar
 
 from .capabilities import HEALTH, LIST, REGISTER, able, need, refused
 from .harness import ASYNC, Harness
-from .scenarios import Scenarios, one
-from .waiting import PATIENCE, ids, until
+from .scenarios import LASTING, Scenarios, one, renewing
+from .waiting import PATIENCE, ids, noted, until
 
 
 class RegisteringContract(Scenarios):
@@ -144,7 +144,8 @@ class RegisteringContract(Scenarios):
         """Any program may remove any registration; one that is gone is no error."""
         await need(harness, REGISTER, name)
         async with harness.discovery() as owner, harness.discovery() as other:
-            registration = await owner.register(name, port=1)
+            # Nothing is renewed meanwhile: who lives would be registered again.
+            registration = await owner.register(name, port=1, ttl=LASTING)
             assert len(await other.discover(name)) == 1
             assert await other.deregister(registration.id)
             assert len(await other.discover(name)) == 0
@@ -161,15 +162,16 @@ class RegisteringContract(Scenarios):
             told.append(registration.lost)
 
         async with (
-            harness.discovery() as discovery,
-            discovery.register(name, id=f"{name}-1", port=1, ttl=3 * harness.ttl, on_change=on_change) as registration,
+            harness.discovery(renewing(harness)) as discovery,
+            discovery.register(name, id=f"{name}-1", port=1, ttl=LASTING, on_change=on_change) as registration,
         ):
             await harness.remove(one(name, 1))
-            await _told(told, times=2)
+            await noted(lambda: len(told) >= 2)
             async with asyncio.timeout(PATIENCE):
                 await registration.wait_for(Standing.REGISTERED)
             assert await harness.listed(name) == [f"{name}-1"]
             # The blocking twin calls on a thread of its own, when the first of the two may be over.
+            assert len(told) == 2
             assert told == [True, False] if harness.mode == ASYNC else not told[-1]
             assert (await discovery.discover(name, use_cache=False))[0].healthy
 
@@ -253,11 +255,3 @@ async def _registered_until(
                 return lease
     finally:
         seen.cancel()
-
-
-async def _told(told: list[bool], *, times: int) -> None:
-    """Return when a callback was called so many times."""
-    async with asyncio.timeout(PATIENCE):
-        while len(told) < times:  # noqa: ASYNC110 - a list tells nobody
-            await asyncio.sleep(0.01)
-    assert len(told) == times

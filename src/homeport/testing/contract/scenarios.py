@@ -6,14 +6,19 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, TypeVar
 from uuid import uuid4
 
+import msgspec
 import pytest
 
+from homeport.client.settings import ClientSettings
 from homeport.model import Service
 
 from .capabilities import skip_lacking
 from .harness import ASYNC, BLOCKING, Harness, Mode
 
 Scenario = TypeVar("Scenario", bound=Callable[..., object])
+
+LASTING = 600.0
+"""A ttl in seconds that no scenario outlives, however slow the machine is."""
 
 _HARNESSES = ("harness", "durable_harness", "guarded_harness")
 _OF_A_BACKEND = "of_a_backend"
@@ -79,6 +84,14 @@ def modes_of(scenario: Callable[..., object], modes: Sequence[Mode]) -> Sequence
 def one(name: str, number: int, **fields: Any) -> Service:
     """An instance of a service, with an id and a port of that number."""
     return Service(name=name, id=f"{name}-{number}", address="10.0.0.1", port=number + 1, **fields)
+
+
+def renewing(harness: Harness) -> ClientSettings:
+    """The settings with which even a `LASTING` lease is renewed as often as the shortest one runs out.
+
+    What becomes of such a registration has another cause than that it was renewed late.
+    """
+    return msgspec.structs.replace(harness.settings, renew_interval=harness.ttl)
 
 
 def known(harness: Harness, name: str, *numbers: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""Waiting for what a watch delivers."""
+"""Waiting for what a watch delivers, and for what callbacks were told."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from homeport.client.watch import Watch
 from homeport.model import Snapshot
 
-PATIENCE = 40.0
+PATIENCE = 60.0
 
 
 async def until(watch: Watch, condition: Callable[[Snapshot], bool], *, timeout: float = PATIENCE) -> Snapshot:
@@ -27,6 +27,20 @@ async def until(watch: Watch, condition: Callable[[Snapshot], bool], *, timeout:
     except TimeoutError:
         raise TimeoutError(f"it did not come within {timeout:g} s; there came {seen[-10:]}") from None
     raise AssertionError("the watch was closed")
+
+
+async def noted(condition: Callable[[], bool]) -> None:
+    """Return when what callbacks noted down fulfils the condition.
+
+    A callback that is idle is told of every state that a watch goes through, also of one that is over before somebody
+    who iterates on another thread looks again.
+
+    Raises:
+        TimeoutError: it was not fulfilled in time.
+    """
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - a list tells nobody
+            await asyncio.sleep(0.01)
 
 
 def ids(snapshot: Snapshot) -> list[str]:
