@@ -6,9 +6,8 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
+from tests.plugins.following import PATIENCE
 from tests.servers.homeport import HomeportServer
-
-PATIENCE = 40.0
 
 
 def instances(server: HomeportServer, service: str, *, passing: bool = False) -> dict[str, dict[str, Any]]:
@@ -26,7 +25,7 @@ def until_instances(
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     found: dict[str, dict[str, Any]] = {}
     while time.monotonic() < deadline:
-        with opener.open(f"{path}&index={index}", timeout=30) as answer:
+        with opener.open(f"{path}&index={index}", timeout=PATIENCE) as answer:
             index = answer.headers["X-Consul-Index"]
             found = {row["Service"]["ID"]: row for row in json.load(answer)}
         if found.keys() == set(ids):

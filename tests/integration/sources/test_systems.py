@@ -89,12 +89,14 @@ def test_a_file(name: str, tmp_path: Path, homeport_factory: HomeportFactory) ->
 
 def test_dns_by_the_names_of_services(name: str, consul: ConsulServer, homeport_factory: HomeportFactory) -> None:
     register(consul, name, f"{name}-1", port=8080)
-    url = f"dns://127.0.0.1:{consul.dns_port}/service.consul"
-    mirror = homeport_factory(dev=True, arguments=["--source", f"{url}?services={name}"])
-    until_source(mirror, lambda row: row["Instances"] == 1)
-    deregister(consul, f"{name}-1")
-    (row,) = instances(mirror, name).values()
-    assert row["Service"]["Port"] == 8080
+    try:
+        url = f"dns://127.0.0.1:{consul.dns_port}/service.consul"
+        mirror = homeport_factory(dev=True, arguments=["--source", f"{url}?services={name}"])
+        until_source(mirror, lambda row: row["Instances"] == 1)
+        (row,) = instances(mirror, name).values()
+        assert row["Service"]["Port"] == 8080
+    finally:
+        deregister(consul, f"{name}-1")
 
 
 def test_dns_without_names_says_what_is_missing(consul: ConsulServer, homeport_factory: HomeportFactory) -> None:

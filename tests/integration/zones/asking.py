@@ -10,10 +10,9 @@ import dns.query
 import dns.rcode
 import dns.rdatatype
 
+from tests.plugins.following import PATIENCE
 from tests.servers.homeport import HomeportServer
 from tests.servers.ports import LOOPBACK
-
-PATIENCE = 30.0
 
 OWN = """
 dns_discovery:
@@ -27,11 +26,14 @@ def ask(port: int, name: str, kind: str = "A", *, host: str = LOOPBACK, tcp: boo
     """The answer to one question."""
     query = dns.message.make_query(name, kind, use_edns=0, payload=1232)
     send = dns.query.tcp if tcp else dns.query.udp
-    return send(query, host, port=port, timeout=10)
+    return send(query, host, port=port, timeout=PATIENCE)
 
 
 def said(port: int, name: str, kind: str = "A", *, tcp: bool = False) -> list[str] | str:
-    """The data that are answered, sorted; or the code, if there are none."""
+    """The data that are answered, sorted; or the code, if there are none.
+
+    What is asked for first is waited for with `until`: when the backend is slow that once, the answer is SERVFAIL.
+    """
     message = ask(port, name, kind, tcp=tcp)
     found = sorted(data.to_text() for rrset in message.answer for data in rrset)
     return found or dns.rcode.to_text(message.rcode())
@@ -60,6 +62,6 @@ def put(server: HomeportServer, service: str, number: int, *, weight: int = 1) -
 def connected(host: str, port: int, *, kind: socket.SocketKind) -> closing[socket.socket]:
     """A socket that hears from that address alone."""
     made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind)
-    made.settimeout(10)
+    made.settimeout(PATIENCE)
     made.connect((host, port))
     return closing(made)
