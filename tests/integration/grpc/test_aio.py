@@ -26,6 +26,7 @@ from tests.integration.grpc.stubs import AsyncEcho, Echo
 
 TARGET = "discovery:///echo"
 NAMES = {b"one", b"two", b"three"}
+PATIENCE = 60.0
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ async def load_of(discovery: Discovery, server: EchoServer) -> Load:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait until something has come about that nobody tells of."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 - see above
             await asyncio.sleep(0.005)
 
@@ -357,6 +358,7 @@ class TestWaiting:
     async def test_waiting_ends_with_the_time_of_the_call(self) -> None:
         async with Discovery(Memory()) as discovery, discovery_channel(discovery, TARGET) as channel:
             echo = AsyncEcho(channel)
+            await failure(echo.who(b""))  # its watch has begun, so that all the time is spent on waiting
             # Each begins when the one before is over, since its time runs from when it is made.
             for make in (
                 lambda: echo.who(b"", wait_for_ready=True, timeout=0.1),
@@ -367,6 +369,18 @@ class TestWaiting:
                 assert error.details() == (
                     'no instance of "echo" could be called within 0.1 s: "echo" has no instances on memory://.'
                 )
+
+    async def test_a_call_that_has_no_time_left_says_that_nobody_was_called(self, discovery: Discovery) -> None:
+        async with discovery_channel(discovery, TARGET) as channel:
+            echo = AsyncEcho(channel)
+            await echo.who(b"")
+            for call in (
+                echo.who(b"", wait_for_ready=True, timeout=0.0),
+                echo.count(b"1", wait_for_ready=True, timeout=0.0).read(),
+            ):
+                error = await failure(call)
+                assert error.code() is StatusCode.DEADLINE_EXCEEDED
+                assert error.details() == 'no instance of "echo" could be called within 0 s'
 
 
 class TestOutcomes:
@@ -436,7 +450,7 @@ class TestOutcomes:
             count.cancel()
             assert await count.code() is StatusCode.CANCELLED
             for _ in range(3):
-                assert await asyncio.to_thread(servers[0].ended.acquire, timeout=10)  # the server hears of it
+                assert await asyncio.to_thread(servers[0].ended.acquire, timeout=PATIENCE)  # the server hears of it
             await until(lambda: load.in_flight == 0)
             assert (load.successes, load.failures) == (0, 0)
 
@@ -536,7 +550,7 @@ class TestGRPC:
             assert channel.get_state() is ChannelConnectivity.IDLE
             assert channel.get_state(try_to_connect=True) is ChannelConnectivity.CONNECTING
             ready = asyncio.create_task(channel.channel_ready())
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 while channel.get_state() is not ChannelConnectivity.TRANSIENT_FAILURE:
                     await channel.wait_for_state_change(channel.get_state())
             memory.put("echo", dead, servers[0].instance())

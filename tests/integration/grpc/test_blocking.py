@@ -27,6 +27,7 @@ from tests.integration.grpc.stubs import Echo
 
 TARGET = "discovery:///echo"
 NAMES = {b"one", b"two", b"three"}
+PATIENCE = 60.0
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def load_of(discovery: Discovery, server: EchoServer) -> Load:
 
 def until(condition: Callable[[], bool]) -> None:
     """Wait until something has come about that nobody tells of."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -302,6 +303,17 @@ class TestWaiting:
                     'no instance of "echo" could be called within 0.1 s: "echo" has no instances on memory://.'
                 )
 
+    def test_a_call_that_has_no_time_left_says_that_nobody_was_called(self, discovery: Discovery) -> None:
+        with discovery_channel(discovery, TARGET) as channel:
+            echo = Echo(channel)
+            for call in (
+                lambda: echo.who(b"", wait_for_ready=True, timeout=0.0),
+                lambda: next(echo.count(b"1", wait_for_ready=True, timeout=0.0)),
+            ):
+                error = failure(call)
+                assert error.code() is StatusCode.DEADLINE_EXCEEDED
+                assert error.details() == 'no instance of "echo" could be called within 0 s'
+
     def test_closing_ends_the_waiting(self) -> None:
         with Discovery(Memory()) as discovery, ThreadPoolExecutor(1) as threads:
             channel = discovery_channel(discovery, TARGET)
@@ -340,7 +352,7 @@ class TestOutcomes:
 
                 def requests(last: bytes = last, go_on: threading.Event = go_on) -> Iterator[bytes]:
                     yield b"a"
-                    go_on.wait(10)
+                    go_on.wait(PATIENCE)
                     yield last
 
                 chat = echo.chat(requests())
@@ -368,7 +380,7 @@ class TestOutcomes:
             del count  # a stream that nobody reads any more is cancelled
             gc.collect()
             for _ in range(2):
-                assert servers[0].ended.acquire(timeout=10)
+                assert servers[0].ended.acquire(timeout=PATIENCE)
             load = load_of(discovery, servers[0])
             until(lambda: load.in_flight == 0)
             assert (load.successes, load.failures) == (0, 0)
@@ -425,9 +437,9 @@ class TestGRPC:
             channel.subscribe(take)
             until(lambda: states == [ChannelConnectivity.IDLE])
             ready = grpc.channel_ready_future(channel)
-            assert failed.wait(10)
+            assert failed.wait(PATIENCE)
             memory.put("echo", dead, servers[0].instance())
-            ready.result(timeout=10)
+            ready.result(timeout=PATIENCE)
             until(lambda: states[-1] is ChannelConnectivity.READY)
             channel.unsubscribe(take)
             seen = len(states)

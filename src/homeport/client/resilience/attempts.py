@@ -19,6 +19,10 @@ _NEVER_SENT = {errno.ECONNREFUSED, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.
 _DEEPEST_CAUSE = 8
 
 
+class NoTimeLeft(DeadlineExceeded):
+    """The time was over before the first attempt, so that it says nothing about any instance."""
+
+
 class RepeatedCall(Call):
     """A second or later attempt."""
 
@@ -77,7 +81,7 @@ class Attempts:
         """The next attempt, for a ``with`` block.
 
         Raises:
-            DeadlineExceeded: the time is over.
+            DeadlineExceeded: the time is over; `NoTimeLeft` if no attempt was made.
         """
         if self.remaining == 0.0:
             raise self.exceeded()
@@ -125,9 +129,8 @@ class Attempts:
     def exceeded(self) -> DeadlineExceeded:
         """The error for a call whose time is over."""
         tries = "1 attempt" if self._made == 1 else f"{self._made} attempts"
-        return DeadlineExceeded(
-            f'the call of "{self._traffic.service}" was not answered within {self._limit or 0.0:g} s ({tries})'
-        )
+        kind = DeadlineExceeded if self._made else NoTimeLeft
+        return kind(f'the call of "{self._traffic.service}" was not answered within {self._limit or 0.0:g} s ({tries})')
 
     def _may_go_on(self) -> bool:
         if self._made >= self.settings.attempts or self.remaining == 0.0:

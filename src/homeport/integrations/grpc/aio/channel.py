@@ -14,6 +14,7 @@ import grpc.aio
 from grpc import ChannelConnectivity
 
 from homeport.client.discovery import Discovery
+from homeport.client.resilience.attempts import NoTimeLeft
 from homeport.client.watch import Watch
 from homeport.errors import BackendError, DeadlineExceeded, HomeportError, NoInstances
 from homeport.integrations.grpc.address import address_of, connection_options
@@ -241,7 +242,7 @@ class DiscoveryChannel(grpc.aio.Channel):
                     await self._until_news(pause * (0.5 + random() / 2))
                 pause = min(pause * 2, LONGEST_PAUSE)
         except TimeoutError as error:
-            if isinstance(error, DeadlineExceeded):
+            if isinstance(error, DeadlineExceeded) and not isinstance(error, NoTimeLeft):
                 return UnmadeCall(status_of(error), str(error), cause=error)
             text = no_time(self._query.service, timeout, obstacle)
             return UnmadeCall(grpc.StatusCode.DEADLINE_EXCEEDED, text, cause=obstacle)

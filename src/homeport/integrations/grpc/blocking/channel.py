@@ -14,6 +14,7 @@ import grpc
 from grpc import ChannelConnectivity
 
 from homeport.blocking import Discovery, Watch
+from homeport.client.resilience.attempts import NoTimeLeft
 from homeport.errors import BackendError, HomeportError, NoInstances
 from homeport.integrations.grpc.address import address_of, connection_options
 from homeport.integrations.grpc.call_key import key_in
@@ -194,6 +195,7 @@ class DiscoveryChannel(grpc.Channel):
         """
         until = math.inf if timeout is None else time.monotonic() + timeout
         pause = FIRST_PAUSE
+        obstacle: Exception | None = None
         while True:
             left = max(0.0, until - time.monotonic())
             try:
@@ -202,15 +204,19 @@ class DiscoveryChannel(grpc.Channel):
                 obstacle = error
                 if not wait:
                     raise UnmadeCall(grpc.StatusCode.UNAVAILABLE, str(error)) from error
+            except NoTimeLeft:
+                raise self._too_late(timeout, obstacle) from obstacle
             except HomeportError as error:
                 raise UnmadeCall(status_of(error), str(error)) from error
             with self._news:
                 self._news.wait(min(pause * (0.5 + random() / 2), max(0.0, until - time.monotonic())))
             self._check_open()
             if time.monotonic() >= until:
-                text = no_time(self._query.service, timeout, obstacle)
-                raise UnmadeCall(grpc.StatusCode.DEADLINE_EXCEEDED, text) from obstacle
+                raise self._too_late(timeout, obstacle) from obstacle
             pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _too_late(self, timeout: float | None, obstacle: Exception | None) -> UnmadeCall:
+        return UnmadeCall(grpc.StatusCode.DEADLINE_EXCEEDED, no_time(self._query.service, timeout, obstacle))
 
     def _begun(self) -> Watch:
         """The watch of this channel, with its first snapshot."""
