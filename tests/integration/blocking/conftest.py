@@ -15,10 +15,12 @@ from tests.servers.process import clean_environment, wait_until
 TIMEOUT = 60.0
 
 HEADER = """
-import atexit, multiprocessing, os, signal, sys, threading, time
+import atexit, multiprocessing, os, queue, signal, sys, threading, time
 from homeport.blocking import *
 
 backend, name = sys.argv[1:]
+# What these programs are about happens however slow the machine is.
+patient = ClientSettings(deregister_timeout=60, settle_timeout=60)
 
 def say(*words):
     print(*words, flush=True)

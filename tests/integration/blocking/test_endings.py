@@ -10,21 +10,22 @@ from tests.servers.fault_proxy import FaultProxy
 from tests.servers.homeport import HomeportServer
 
 SLEEPING = """
-discovery = Discovery(backend)
+discovery = Discovery(backend, settings=patient)
 registration = discovery.register(name, id=name, port=1)
 say("ready")
 time.sleep(3600)
 """
 
 IN_BLOCKS = """
-with Discovery(backend) as discovery, discovery.register(name, id=name, port=1), discovery.watch(name) as watch:
+discovery = Discovery(backend, settings=patient)
+with discovery, discovery.register(name, id=name, port=1), discovery.watch(name) as watch:
     say("ready")
     for snapshot in watch:
         pass
 """
 
 TWO_OBJECTS = """
-with Discovery(backend) as one, Discovery(backend) as other:
+with Discovery(backend, settings=patient) as one, Discovery(backend, settings=patient) as other:
     one.register(name, id=name, port=1)
     other.register(name, id=name + "-2", port=2)
     say("ready")
@@ -32,17 +33,17 @@ with Discovery(backend) as one, Discovery(backend) as other:
 """
 
 A_FRAMEWORK = """
-told = threading.Event()
-signal.signal(signal.SIGTERM, lambda *_: told.set())
-with Discovery(backend) as discovery, discovery.register(name, id=name, port=1):
+told = queue.SimpleQueue()  # a handler must not wait for the lock of an Event, which its own thread may hold
+signal.signal(signal.SIGTERM, lambda *_: told.put("end"))
+with Discovery(backend, settings=patient) as discovery, discovery.register(name, id=name, port=1):
     say("ready")
-    told.wait()
+    told.get()
     say("registered", len(discovery.discover(name, use_cache=False)))
 say("ended in its own way")
 """
 
 CLOSING_HANDLER = """
-discovery = Discovery(backend, handle_signals=False)
+discovery = Discovery(backend, settings=patient, handle_signals=False)
 def leave(*_):
     discovery.close()
     sys.exit(7)
@@ -55,14 +56,14 @@ time.sleep(3600)
 """
 
 SWITCHED_OFF = """
-discovery = Discovery(backend, handle_signals=False)
+discovery = Discovery(backend, settings=patient, handle_signals=False)
 discovery.register(name, id=name, port=1)
 say("ready")
 time.sleep(3600)
 """
 
 AFTER_DEREGISTERING = """
-discovery = Discovery(backend)
+discovery = Discovery(backend, settings=patient)
 for deregister in (discovery.deregister, lambda one: one.close(), lambda one: discovery.deregister(one.id)):
     registration = discovery.register(name, id=name, port=1)
     assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
@@ -72,7 +73,7 @@ say("ready")
 """
 
 ON_AFTER_CTRL_C = """
-discovery = Discovery(backend)
+discovery = Discovery(backend, settings=patient)
 first = discovery.register(name, id=name, port=1)
 try:
     say("waiting")
@@ -85,22 +86,24 @@ except KeyboardInterrupt:
 """
 
 CONFIGURED = """
-with configured(os.environ["FILE"], backend=backend):
+with configured(os.environ["FILE"], backend=backend, settings={"deregister_timeout": 60}):
     say("ready")
     time.sleep(3600)
 """
 
 UNCLOSED = """
-discovery = Discovery(backend)
+discovery = Discovery(backend, settings=patient)
 watch = discovery.watch(name, on_change=lambda snapshot: None)
 registration = discovery.register(name, id=name, port=1)
 say("ready")
 """
 
+UNCLOSED_IN_HASTE = UNCLOSED.replace(", settings=patient", "") + "sys.stdin.readline()"
+
 UNCLOSED_WITH_AN_ERROR = UNCLOSED + "sys.exit('on purpose')"
 
 AT_EXIT_BY_ITSELF = """
-discovery = Discovery(backend)
+discovery = Discovery(backend, settings=patient)
 service_id = discovery.register(name, id=name, port=1)
 atexit.register(lambda: say("deregistered", discovery.deregister(service_id)))
 say("ready")
@@ -111,7 +114,7 @@ called = threading.Event()
 def on_change(snapshot):
     called.set()
     time.sleep(3600)
-discovery = Discovery(backend)
+discovery = Discovery(backend, settings=patient)
 discovery.register(name, id=name, port=1)
 discovery.watch(name, on_change=on_change)
 called.wait()
@@ -120,7 +123,7 @@ say("ready")
 
 # A token file is read on an executor's thread, and executors take nothing more when atexit runs.
 WITH_A_TOKEN_FILE = """
-discovery = Discovery(backend)
+discovery = Discovery(backend, settings=patient)
 discovery.register(name, id=name, port=1)
 time.sleep(1.1)  # the file is looked at once a second
 say("ready")
@@ -137,7 +140,7 @@ CALLS_THAT_WAIT = {
 INTERRUPTED = """
 import asyncio
 other = name + "-other"
-discovery = Discovery(backend)
+discovery = Discovery(backend, settings=patient)
 watch = discovery.watch(name)
 OF_CALLS = ("Discovery.", "Registration.", "Watch.", "_newer")
 async def of_the_call():
@@ -284,7 +287,7 @@ def test_a_registry_that_does_not_answer_does_not_keep_a_program_from_ending(
     homeport: HomeportServer, name: str, start: Start
 ) -> None:
     with FaultProxy(homeport.address) as proxy:
-        program = start(UNCLOSED + "sys.stdin.readline()", f"homeport://{proxy.address}")
+        program = start(UNCLOSED_IN_HASTE, f"homeport://{proxy.address}")
         assert program.line() == "ready"
         proxy.stall()
         status, said, complained = program.end()

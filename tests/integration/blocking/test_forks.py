@@ -19,7 +19,7 @@ from tests.servers.homeport import HomeportServer
 from tests.servers.process import clean_environment, wait_until
 
 PREPARED = """
-discovery = Discovery(backend)
+discovery = Discovery(backend, settings=patient)
 registration = discovery.register(name, id=name, port=1)
 closed = discovery.watch(name)
 closed.close()
@@ -76,7 +76,7 @@ def work(inherited):
     with discovery.register(name, id=name + "-child", port=2):
         next(one for one in snapshots if len(one) == 2)
     next(one for one in watch if len(one) == 1)
-    while {pid for pid, _ in heard} != {os.getppid(), os.getpid()}:
+    while os.getpid() not in {pid for pid, _ in heard}:
         time.sleep(0.01)  # who is called back hears of it a little later
     discovery.close()
 
@@ -187,7 +187,7 @@ say(status)
 
 NOTHING_IS_COLLECTED = """
 import gc, warnings
-discovery = Discovery(backend)
+discovery = Discovery(backend, settings=patient)
 discovery.services()  # leaves a connection open, and nothing that runs
 child = os.fork()
 if child == 0:
@@ -202,7 +202,7 @@ say("done")
 
 A_BACKEND_OBJECT = """
 opened = open_backend(backend, {})
-discovery = Discovery(opened)
+discovery = Discovery(opened, settings=patient)
 watch = discovery.watch(name)
 child = os.fork()
 if child == 0:
@@ -229,14 +229,14 @@ with tempfile.TemporaryDirectory() as folder:
     with open(folder + "/worker_of_a_test.py", "w") as module:
         module.write('''
 import os
-from homeport.blocking import Discovery
+from homeport.blocking import ClientSettings, Discovery
 
 discovery = None
 
 def prepare(backend):
     global discovery
     if discovery is None:
-        discovery = Discovery(backend)
+        discovery = Discovery(backend, settings=ClientSettings(deregister_timeout=60))
 
 def found(name):
     return os.getpid(), discovery.resolve(name).id, discovery.pick(name).id
@@ -289,9 +289,9 @@ def test_the_workers_of_a_pool_find_services(homeport: HomeportServer, start: St
 
 APPLICATION = """
 import json, os
-from homeport.blocking import Discovery
+from homeport.blocking import ClientSettings, Discovery
 
-discovery = Discovery()
+discovery = Discovery(settings=ClientSettings(deregister_timeout=60))
 registration = discovery.register(os.environ["NAME"], id=os.environ["NAME"], port=1)
 watch = discovery.watch("billing-of-" + os.environ["NAME"])
 discovery.resolve("api-of-" + os.environ["NAME"])
