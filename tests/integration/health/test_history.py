@@ -9,6 +9,9 @@ import pytest
 
 from homeport.model import Status
 from homeport.registry.health import HealthSettings
+from homeport.registry.health.agenda import Agenda
+from homeport.registry.health.history import History
+from homeport.registry.health.history_file import HistoryFile, PastTransition
 from homeport.registry.store.memory import MemoryStore
 from tests.integration.health.engine import Engine, virtual
 from tests.unit.health.virtual_time import START, VirtualTime
@@ -96,7 +99,9 @@ async def test_what_is_too_old_goes() -> None:
         await engine.deregister()
         await engine.time.pass_(2000.0)
         assert len(await outputs(engine, service="web")) == 60
-        await engine.time.pass_(2000.0)
+        for _ in range(5):
+            await engine.time.pass_(400.0)
+            await outputs(engine)  # its thread has come so far
         assert await outputs(engine, service="web") == []
 
 
@@ -121,6 +126,7 @@ async def test_a_disk_that_fails_stops_nothing_and_is_told_once(
             assert await outputs(engine, service="web") == [f"turn {position}" for position in range(30)]
             await engine.time.pass_(100.0)
             await turns(engine, 10)
+            assert len(await outputs(engine, service="web")) == 40  # and no try is under way
             folder.unlink()
             await engine.time.pass_(31.0)
             assert len(await outputs(engine, service="web")) == 40
@@ -128,6 +134,27 @@ async def test_a_disk_that_fails_stops_nothing_and_is_told_once(
     assert told == ["the history of checks is not recorded for now", "the history of checks is recorded again"]
     async with virtual(history_path=folder / "history.db") as engine:
         assert len(await outputs(engine, service="web")) == 40
+
+
+async def test_what_comes_at_once_may_be_more_than_the_file_holds(tmp_path: Path) -> None:
+    path, time = tmp_path / "history.db", VirtualTime()
+    agenda = Agenda(monotonic=time.monotonic, call_later=time.call_later)
+    history = History(
+        path, agenda, retention=1e9, most_per_check=100_000, max_bytes=200_000, clock=time.clock
+    )  # fmt: skip
+    history.note(
+        PastTransition(
+            node="n", check_id="t", service="web", service_id="web-1", at=float(at), status="passing", output="x" * 500
+        )
+        for at in range(2000)
+    )
+    await history.aclose()
+    file = HistoryFile(path, most_per_check=100_000, max_bytes=200_000)
+    kept = [past.at for past in file.read(0.0, "")]
+    file.close()
+    assert len(kept) > 100
+    assert kept == [float(at) for at in range(2000 - len(kept), 2000)]
+    assert path.stat().st_size <= 200_000
 
 
 async def test_its_size_is_bounded(tmp_path: Path) -> None:

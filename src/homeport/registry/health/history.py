@@ -21,6 +21,7 @@ from .history_file import HistoryFile, PastTransition
 
 _log = logging.getLogger(__name__)
 _MOST_BUFFERED = 10_000
+_MOST_AT_A_TIME = 25  # transitions in one transaction, which must fit into a small file
 _RETRY = 30.0  # seconds after which a disk that failed is tried again
 _SWEEP = 600.0  # seconds between two removals of what is too old
 
@@ -87,8 +88,8 @@ class History:
     async def _flush(self) -> None:
         try:
             while self._buffer:
-                rows = self._writing = tuple(self._buffer)
-                self._buffer.clear()
+                most = min(len(self._buffer), _MOST_AT_A_TIME)
+                rows = self._writing = tuple(self._buffer.popleft() for _ in range(most))
                 await self._thread.do(partial(self._file.write, rows))
                 self._writing = ()
                 self._recover()
