@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from tests.integration.client.certificates import Authority
-from tests.servers.ports import LOOPBACK
 
 ENTRY_POINTS = """
 [homeport.checks]
@@ -28,9 +27,9 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture
 def unused_tcp_port() -> Iterator[int]:
-    """A port of loopback where nobody listens, and nobody can: it is bound."""
+    """A port of all addresses of IPv4 where nobody listens, and nobody can: it is bound."""
     with socket.socket() as nobody:
-        nobody.bind((LOOPBACK, 0))
+        nobody.bind(("0.0.0.0", 0))
         yield nobody.getsockname()[1]
 
 

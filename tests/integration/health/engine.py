@@ -21,6 +21,7 @@ from homeport.registry.store.contract import Effect, Store, StoreFull
 from homeport.registry.store.memory import MemoryStore
 from tests.unit.health.virtual_time import VirtualTime
 
+PATIENCE = 60.0
 FAST = HealthSettings(minimum_interval=0.01)
 """Settings with which checks may run often enough for a test."""
 
@@ -116,16 +117,16 @@ class Engine:
         """The ids of all checks of services."""
         return [entry.value.id for entry in self.registry.catalog.check_entries() if entry.value.service_id]
 
-    async def until(self, holds: Callable[[], bool], timeout: float = 20.0) -> None:
+    async def until(self, holds: Callable[[], bool]) -> None:
         """Wait, in real time, for something to hold; looked at after every commit and every run of a check."""
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(PATIENCE):
             while not holds():
                 self._changed.clear()
                 await self._changed.wait()
 
-    async def until_true(self, holds: Callable[[], bool], timeout: float = 20.0) -> None:
+    async def until_true(self, holds: Callable[[], bool]) -> None:
         """Wait for something to hold that nobody tells of."""
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(PATIENCE):
             while not holds():  # noqa: ASYNC110  # there is nothing to wait for
                 await asyncio.sleep(0.005)
 
@@ -145,9 +146,12 @@ class Engine:
 
 
 @asynccontextmanager
-async def real(settings: HealthSettings = FAST, *, store: Store | None = None, **more: Any) -> AsyncIterator[Engine]:
-    """An engine on real time."""
-    async with Registry(store or MemoryStore()) as registry, Health(registry, settings=settings, **more) as health:
+async def real(
+    settings: HealthSettings = FAST, *, store: Store | None = None, random: float = 0.5, **more: Any
+) -> AsyncIterator[Engine]:
+    """An engine on real time, whose random numbers are all ``random``: no run of a check comes when none is due."""
+    registry = Registry(store or MemoryStore())
+    async with registry, Health(registry, settings=settings, random=lambda: random, **more) as health:
         yield Engine(registry, health, VirtualTime())
 
 

@@ -163,11 +163,10 @@ async def test_only_so_many_checks_run_at_a_time() -> None:
 
 
 async def test_who_counts_is_told_of_every_run() -> None:
-    async with real() as engine:
+    async with virtual() as engine:
         prober = await made(engine)
         prober.said["s"] = "warning"
         await engine.health.run_now("s")
         probed = engine.probed[-1]
         assert (probed.check.id, probed.result.status, probed.result.reason) == ("s", "warning", "switched")
-        assert probed.duration >= 0
-        assert probed.delay < 1
+        assert (probed.duration, probed.delay) == (0, 0)

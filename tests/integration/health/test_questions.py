@@ -167,7 +167,7 @@ async def test_the_status_of_the_whole_is_the_worst_of_its_parts() -> None:
 
 
 async def test_ending_does_not_wait_for_what_runs() -> None:
-    async with serving(b"", stays_open=True) as served, asyncio.timeout(30), real() as engine:
+    async with serving(b"", stays_open=True) as served, asyncio.timeout(120), real() as engine:
         await engine.register(engine.check("h", kind="http", http=served.url(), interval=0.01, timeout=600.0))
         await engine.until_true(lambda: served.open == 1)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from homeport.registry.health import HealthSettings
-from tests.integration.health.engine import Engine, real
+from tests.integration.health.engine import PATIENCE, Engine, real, virtual
 
 SCRIPTS = HealthSettings(minimum_interval=0.01, enable_script_checks=True)
 
@@ -37,7 +37,7 @@ def is_alive(process: int) -> bool:
 
 async def gone(*processes: int) -> None:
     """Wait for the end of processes that have been killed, of which some are not our children."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while any(map(is_alive, processes)):  # noqa: ASYNC110  # nobody tells of it
             await asyncio.sleep(0.005)
 
@@ -70,9 +70,14 @@ async def test_a_program_that_cannot_be_run_is_critical(tmp_path: Path) -> None:
 
 async def test_a_script_that_takes_too_long_is_killed_with_all_it_started(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
-    text = f"echo before; sleep 600 & echo $! $$ > {pids}; sleep 600"
-    status, output = await run("/bin/sh", "-c", text, timeout=3.0)
-    assert (status, output) == ("critical", "Timed out (3s) running check\n\nbefore\n")
+    text = f"echo before; sleep 600 & echo $! $$ > {pids}.new; mv {pids}.new {pids}; sleep 600"
+    async with virtual(SCRIPTS) as engine:
+        await engine.register(script(engine, "/bin/sh", "-c", text, timeout=3.0))
+        running = engine.run_soon("s")
+        await engine.until_true(pids.exists)
+        await engine.time.pass_(3.0)
+        view = await running
+    assert (view.status, view.output) == ("critical", "Timed out (3s) running check\n\nbefore\n")
     await gone(*(int(process) for process in pids.read_text().split()))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -54,13 +53,12 @@ async def test_when_all_addresses_fail_the_first_reason_is_told(unused_tcp_port:
 
 
 async def test_an_address_that_does_not_answer_does_not_hold_up_the_next() -> None:
-    listener = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
-    port = listener.sockets[0].getsockname()[1]
-    async with listener:
+    async with serving(b"") as served:
+        port = served.port
         with silent_address("127.0.0.2", port):
             alone = await connect(f"one.example:{port}", lookup=lambda _: ["127.0.0.2"], timeout=0.5)
             assert alone == ("critical", f"TCP connect one.example:{port}: timed out after 500ms")
-            found = await connect(f"many.example:{port}", lookup=lambda _: ["127.0.0.2", "127.0.0.1"], timeout=30.0)
+            found = await connect(f"many.example:{port}", lookup=lambda _: ["127.0.0.2", "127.0.0.1"], timeout=60.0)
             assert found == ("passing", f"TCP connect many.example:{port}: Success")
 
 
