@@ -9,6 +9,7 @@ import pytest
 
 from tests.contract.protocols_consul.agent_differences import HASHED, SERVICE
 from tests.contract.protocols_consul.differential import ABSENT, Allowed, Differential, Exchange, Side
+from tests.plugins.following import PATIENCE
 
 REGISTER = "/v1/agent/service/register"
 
@@ -212,13 +213,13 @@ class TestWaitingForAHash:
         self.register(side, "as-wait-2", 1)
         seen = side.send("GET", "/v1/agent/service/as-wait-2").header("X-Consul-Contenthash")
         assert seen
-        thread, answers = self.waiting(side, "as-wait-2", seen, "60s")
+        thread, answers = self.waiting(side, "as-wait-2", seen, "10m")
         # What does not concern it does not end the wait.
         self.register(side, "as-wait-other", 1)
         self.register(side, "as-wait-2", 1)
         assert not answers
         self.register(side, "as-wait-2", 2)
-        thread.join(10)
+        thread.join(PATIENCE)
         assert [answer.value["Port"] for answer in answers] == [2]
         assert answers[0].header("X-Consul-Contenthash") != seen
 
@@ -227,9 +228,9 @@ class TestWaitingForAHash:
         self.register(side, "as-wait-3", 1)
         seen = side.send("GET", "/v1/agent/service/as-wait-3").header("X-Consul-Contenthash")
         assert seen
-        thread, answers = self.waiting(side, "as-wait-3", seen, "60s")
+        thread, answers = self.waiting(side, "as-wait-3", seen, "10m")
         side.send("PUT", "/v1/agent/service/deregister/as-wait-3")
-        thread.join(10)
+        thread.join(PATIENCE)
         assert [(answer.status, answer.text) for answer in answers] == [(404, "unknown service ID: as-wait-3")]
 
     def test_the_time_over_it_is_what_it_was(self, agent: Differential, which: str) -> None:
@@ -239,4 +240,4 @@ class TestWaitingForAHash:
         began = time.monotonic()
         again = side.send("GET", f"/v1/agent/service/as-wait-4?hash={first.value['ContentHash']}&wait=100ms")
         assert again.value == first.value
-        assert time.monotonic() - began >= 0.1
+        assert time.monotonic() - began > 0.05  # a timer may be early by the grain of its clock

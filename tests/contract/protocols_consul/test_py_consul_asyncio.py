@@ -8,6 +8,7 @@ import consul  # type: ignore[import-untyped]  # it has no type hints
 import consul.aio  # type: ignore[import-untyped]  # it has no type hints
 import pytest
 
+from tests.plugins.following import PATIENCE
 from tests.servers.consul import ConsulServer
 from tests.servers.homeport import HomeportServer
 
@@ -52,7 +53,7 @@ async def test_a_service_is_registered_reported_and_deregistered(client: consul.
 
 async def test_a_waiting_query_is_answered_by_each_change(client: consul.aio.Consul, name: str) -> None:
     async def statuses(index: int) -> tuple[int, list[str]]:
-        index, entries = await asyncio.wait_for(client.health.service(name, index=index, wait="60s"), 30)
+        index, entries = await asyncio.wait_for(client.health.service(name, index=index, wait="10m"), PATIENCE)
         return index, [c["Status"] for entry in entries for c in entry["Checks"] if c["ServiceID"] == name]
 
     async def after(change: Awaitable[object], index: int) -> tuple[int, list[str]]:

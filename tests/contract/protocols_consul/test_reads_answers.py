@@ -22,7 +22,7 @@ WEB: tuple[dict[str, object], ...] = (
             {
                 "CheckID": "c1-2nd",
                 "HTTP": "http://127.0.0.1:1/",
-                "Interval": "1h",
+                "Interval": "87600h",  # its first run, somewhere within that, would change the answers of one side
                 "Timeout": "2s",
                 "Status": "critical",
             },

@@ -11,12 +11,13 @@ import aiohttp
 import pytest
 
 from tests.contract.protocols_consul.differential import Differential, Side
+from tests.plugins.following import PATIENCE
 from tests.servers.consul import ConsulServer
 from tests.servers.homeport import HomeportServer
 
 # Those who are woken answer within milliseconds; whoever answered in this time after the last of them was woken too.
 GRACE = 0.3
-LONGEST = 20.0
+LONGEST = PATIENCE
 
 QUERIES = {
     "services": "catalog/services",
@@ -124,7 +125,7 @@ def of_one_side(write: str, theirs: set[str], ours: set[str]) -> set[str]:
 @asynccontextmanager
 async def woken(side: Side, write: str) -> AsyncIterator[Callable[[], set[str]]]:
     """Write; what is given tells the queries that were answered so far."""
-    async with aiohttp.ClientSession(f"http://{side.address}", timeout=aiohttp.ClientTimeout(60)) as http:
+    async with aiohttp.ClientSession(f"http://{side.address}", timeout=aiohttp.ClientTimeout(300)) as http:
         await clear(http, side)
         for path, body in ARRANGED:
             await put(http, path, body)
