@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -107,12 +108,11 @@ async def test_a_folder_keeps_what_was_registered(tmp_path: Path) -> None:
 async def test_a_registry_that_cannot_start_says_why_and_is_tried_again(url: str) -> None:
     with PortLease() as lease:
         (port,) = lease.ports
-        server = await asyncio.start_server(lambda _reader, writer: writer.close(), LOOPBACK, port)
         async with Discovery(f"{url}&http={LOOPBACK}:{port}", environ={}) as discovery:
-            with pytest.raises(BackendUnavailable, match=f"port {port} is taken"):
-                await discovery.discover("api")
-            server.close()
-            await server.wait_closed()
+            with socket.socket() as taken:
+                taken.bind((LOOPBACK, port))
+                with pytest.raises(BackendUnavailable, match=f"port {port} is taken"):
+                    await discovery.discover("api")
             assert len(await discovery.discover("api")) == 0
 
 
@@ -155,7 +155,7 @@ def test_several_event_loops_share_it(url: str) -> None:
     async def register() -> None:
         async with Discovery(url, environ={}, handle_signals=False) as discovery, discovery.register("api", id="a"):
             registered.set()
-            await asyncio.to_thread(read.wait, 20)
+            await asyncio.to_thread(read.wait, 60)
 
     async def find() -> None:
         async with Discovery(url, environ={}, handle_signals=False) as discovery:
@@ -163,7 +163,7 @@ def test_several_event_loops_share_it(url: str) -> None:
 
     thread = threading.Thread(target=lambda: asyncio.run(register()))
     thread.start()
-    assert registered.wait(20)
+    assert registered.wait(60)
     asyncio.run(find())
     read.set()
     thread.join()
@@ -175,7 +175,7 @@ async def test_one_request_follows_all_services(url: str) -> None:
     backend = open_backend(url, {})
     assert isinstance(backend, Discoverer)
     assert backend.watch_limit == 100
-    async with contextlib.aclosing(backend), Discovery(backend, environ={}) as discovery, asyncio.timeout(20):
+    async with contextlib.aclosing(backend), Discovery(backend, environ={}) as discovery, asyncio.timeout(60):
         async with discovery.watch("api") as watch, discovery.register("api", id="a", port=80):
             await until(watch, lambda snapshot: ids(snapshot) == ["a"])
         assert backend.watch_limit is None
@@ -252,9 +252,9 @@ asyncio.run(main())
 
 WITHOUT_A_LOOP = """
 import sys
-from homeport.blocking import Discovery
+from homeport.blocking import ClientSettings, Discovery
 
-discovery = Discovery(sys.argv[1])
+discovery = Discovery(sys.argv[1], settings=ClientSettings(deregister_timeout=60))
 discovery.register("api", id="api-1", port=80)
 discovery.register("api", id="api-2", port=80)
 """
@@ -276,7 +276,7 @@ def ended(program: str, url: str) -> str:
     """What a program prints that ends without closing its registry, and without a word of complaint."""
     done = subprocess.run(
         [sys.executable, "-c", program, url],
-        capture_output=True, text=True, timeout=60, check=False, env=clean_environment(),
+        capture_output=True, text=True, timeout=120, check=False, env=clean_environment(),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert not {"Traceback", "Fatal", "failed"} & set(done.stderr.split()), done.stderr

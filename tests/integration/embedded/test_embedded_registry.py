@@ -16,6 +16,7 @@ from homeport.server.embedded import EmbeddedRegistry
 from homeport.server.listening import CannotStart
 from homeport.testing.contract.leaks import Left
 from homeport.testing.contract.waiting import ids, until
+from tests.servers.ports import LOOPBACK, PortLease
 
 
 async def test_it_serves_within_the_block_and_leaves_nothing() -> None:
@@ -51,11 +52,13 @@ async def test_it_is_who_it_is_told_to_be(tmp_path: Path) -> None:
 
 
 async def test_a_taken_port_is_told_and_a_free_one_does() -> None:
-    async with EmbeddedRegistry() as registry:
-        with pytest.raises(CannotStart, match="a Homeport registry answers there"):
-            await asyncio.to_thread(asyncio.run, _enter(registry.address))
-    async with EmbeddedRegistry(http=registry.address) as again:
-        assert again.address == registry.address
+    with PortLease() as lease:
+        address = f"{LOOPBACK}:{lease.ports[0]}"
+        async with EmbeddedRegistry(http=address):
+            with pytest.raises(CannotStart, match=f"port {lease.ports[0]} is taken"):
+                await asyncio.to_thread(asyncio.run, _enter(address))
+        async with EmbeddedRegistry(http=address) as again:
+            assert again.address == address
 
 
 async def _enter(address: str) -> None:

@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -18,7 +19,7 @@ def server() -> Iterator[str]:
     threads = []
 
     def serve(connection: socket.socket) -> None:
-        with connection:
+        with connection, suppress(ConnectionError):  # the proxy ends it as hard as it is told to
             while connection.recv(100):
                 connection.sendall(ANSWER)
 
@@ -49,7 +50,7 @@ def proxy(server: str) -> Iterator[FaultProxy]:
 
 def connect(proxy: FaultProxy) -> socket.socket:
     host, _, port = proxy.address.rpartition(":")
-    return socket.create_connection((host, int(port)), timeout=10)
+    return socket.create_connection((host, int(port)), timeout=60)
 
 
 def answer(connection: socket.socket, size: int = len(ANSWER)) -> bytes:
@@ -122,18 +123,19 @@ def test_a_stalled_connection_stays_open_and_says_nothing(proxy: FaultProxy) -> 
         with pytest.raises(TimeoutError):
             answer(one)
         proxy.resume()
-        one.settimeout(10)
+        one.settimeout(60)
         assert one.recv(1) == ANSWER[:1]
 
 
 def test_delayed_pieces_arrive_later(proxy: FaultProxy) -> None:
-    proxy.delay(0.5)
+    proxy.delay(3600.0)
     with connect(proxy) as one:
-        one.settimeout(0.1)
+        one.settimeout(0.2)
         with pytest.raises(TimeoutError):
             answer(one)
-        one.settimeout(10)
-        assert one.recv(1) == ANSWER[:1]
+    proxy.delay(0.1)
+    with connect(proxy) as one:
+        assert answer(one) == ANSWER
 
 
 def test_garbage_and_rewritten_answers(proxy: FaultProxy) -> None:
