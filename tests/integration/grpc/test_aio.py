@@ -23,6 +23,7 @@ from tests.integration.grpc.conftest import Serve
 from tests.integration.grpc.counting_relay import counting_relay
 from tests.integration.grpc.echo_server import HANG, WHO, EchoServer
 from tests.integration.grpc.stubs import AsyncEcho, Echo
+from tests.integration.http_clients.passing_time import pass_time
 
 TARGET = "discovery:///echo"
 NAMES = {b"one", b"two", b"three"}
@@ -588,11 +589,13 @@ class TestClosing:
         calls = [echo.hang(b"") for _ in range(3)]
         for server in servers:
             await asyncio.to_thread(server.arrived.acquire)
-        closing = asyncio.create_task(channel.close(grace=2.0))
+        closing = asyncio.create_task(channel.close(grace=60.0))
         await asyncio.sleep(0)
         with pytest.raises(grpc.aio.UsageError):
             await echo.who(b"")
         servers[0].release.set()
+        await asyncio.wait([asyncio.ensure_future(call.code()) for call in calls], return_when="FIRST_COMPLETED")
+        await pass_time(60.0)
         await closing
         assert Counter([await call.code() for call in calls]) == {StatusCode.OK: 1, StatusCode.CANCELLED: 2}
 

@@ -73,7 +73,7 @@ class Client(Protocol):
         pieces: list[bytes] | None = None,
         timeout: float = 20.0,
     ) -> Answer:
-        """One request; ``pieces`` are a body that can be read once only."""
+        """One request; ``pieces`` are a body that can be read once only, ``timeout`` is for the answer."""
         ...
 
     async def open(self, url: str) -> Opened:
@@ -177,6 +177,7 @@ class AsyncHttpx:
         self.connect_error = library.ConnectError
         self.timeout_error = library.ReadTimeout
         self.any_error = library.TransportError
+        self._timeout = library.Timeout
         self.discovery = Discovery(memory, settings=settings, observer=observer, handle_signals=False)
         inner = library.AsyncHTTPTransport(verify=ssl.create_default_context(cafile=authority)) if authority else None
         self.client = library.AsyncClient(transport=transport(self.discovery, routing, transport=inner))
@@ -193,7 +194,12 @@ class AsyncHttpx:
     ) -> Answer:
         content = body if pieces is None else _async_pieces(pieces)
         response = await self.client.request(
-            method, url, headers=headers, content=content, timeout=timeout, follow_redirects=True
+            method,
+            url,
+            headers=headers,
+            content=content,
+            timeout=self._timeout(20, read=timeout),
+            follow_redirects=True,
         )
         return _httpx_answer(response)
 
@@ -237,6 +243,7 @@ class BlockingHttpx:
         self.connect_error = library.ConnectError
         self.timeout_error = library.ReadTimeout
         self.any_error = library.TransportError
+        self._timeout = library.Timeout
         self.discovery = BlockingDiscovery(memory, settings=settings, observer=observer, handle_signals=False)
         inner = library.HTTPTransport(verify=ssl.create_default_context(cafile=authority)) if authority else None
         self.client = library.Client(transport=transport(self.discovery, routing, transport=inner))
@@ -253,8 +260,9 @@ class BlockingHttpx:
     ) -> Answer:
         content = body if pieces is None else _pieces(pieces)
         response = await asyncio.to_thread(
-            self.client.request, method, url, headers=headers, content=content, timeout=timeout, follow_redirects=True
-        )
+            self.client.request, method, url, headers=headers, content=content,
+            timeout=self._timeout(20, read=timeout), follow_redirects=True,
+        )  # fmt: skip
         return _httpx_answer(response)
 
     async def open(self, url: str) -> Opened:
@@ -302,7 +310,7 @@ class Requests:
     ) -> Answer:
         data = body if pieces is None else _pieces(pieces)
         response = await asyncio.to_thread(
-            self.session.request, method, url, headers=headers, data=data, timeout=timeout, verify=self._verify
+            self.session.request, method, url, headers=headers, data=data, timeout=(20, timeout), verify=self._verify
         )
         return Answer(response.status_code, response.content, response.url, response.headers.get("Served-By", ""))
 

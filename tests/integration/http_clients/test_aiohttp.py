@@ -17,7 +17,8 @@ from homeport.testing.memory import Memory
 from tests.servers.ports import LOOPBACK
 from tests.servers.process import wait_until
 
-from .instance_server import InstanceServer
+from .instance_server import PATIENCE, InstanceServer
+from .passing_time import pass_time
 
 
 @pytest.fixture
@@ -80,12 +81,12 @@ async def test_the_deadline_does_not_reach_into_a_body_that_has_arrived(
     memory: Memory, discovery: Discovery, servers: list[InstanceServer]
 ) -> None:
     memory.put("users", servers[0].instance())
-    middlewares = [discovery_middleware(discovery, Routing(deadline=2.0))]
+    middlewares = [discovery_middleware(discovery, Routing(deadline=60.0))]
     async with aiohttp.ClientSession(middlewares=middlewares) as session:
         response = await session.get("http://users/stream")
         servers[0].go_on.set()
         await response.content.wait_eof()
-        await asyncio.sleep(2.0)  # until the deadline is over
+        await pass_time(60.0)  # until the deadline is over
         assert await response.read() == b"firstsecond"
 
 
@@ -177,7 +178,7 @@ async def test_a_cancelled_request_is_no_failure_and_leaves_nothing_under_way(
     memory.put("users", servers[0].instance())
     one = await load(discovery, servers[0])
     request = asyncio.ensure_future(session.get("http://users/hang"))
-    assert await asyncio.to_thread(servers[0].arrived.wait, 10)
+    assert await asyncio.to_thread(servers[0].arrived.wait, PATIENCE)
     assert one.in_flight == 1
     request.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -203,11 +204,14 @@ async def test_a_body_whose_reader_is_cancelled_is_no_failure(
 async def test_a_total_time_out_ends_everything(
     discovery: Discovery, session: aiohttp.ClientSession, servers: list[InstanceServer]
 ) -> None:
-    with pytest.raises(TimeoutError):
-        await session.get("http://users/hang", timeout=aiohttp.ClientTimeout(total=0.5))
-    await asyncio.to_thread(  # which may read it a moment later
-        wait_until, lambda: sum(len(server.seen) for server in servers) == 1, timeout=20, what="the only request"
+    request = asyncio.ensure_future(session.get("http://users/hang", timeout=aiohttp.ClientTimeout(total=60)))
+    await asyncio.to_thread(
+        wait_until, lambda: any(server.seen for server in servers), timeout=PATIENCE, what="the request"
     )
+    await pass_time(60.0)
+    with pytest.raises(TimeoutError):
+        await request
+    assert sum(len(server.seen) for server in servers) == 1
     loads = [await load(discovery, server) for server in servers]
     assert [sum(one.in_flight for one in loads), sum(one.failures for one in loads)] == [0, 1]
 
@@ -216,9 +220,11 @@ async def test_a_total_time_out_within_the_body_is_a_failure(
     discovery: Discovery, session: aiohttp.ClientSession, memory: Memory, servers: list[InstanceServer]
 ) -> None:
     memory.put("users", servers[0].instance())
-    async with session.get("http://users/stream", timeout=aiohttp.ClientTimeout(total=1.5)) as response:
+    async with session.get("http://users/stream", timeout=aiohttp.ClientTimeout(total=60)) as response:
+        reading = asyncio.ensure_future(response.read())
+        await pass_time(60.0)
         with pytest.raises(TimeoutError):
-            await response.read()
+            await reading
     one = await load(discovery, servers[0])
     assert (one.in_flight, one.successes, one.failures) == (0, 0, 1)
 
@@ -299,10 +305,10 @@ async def test_a_web_socket_is_a_call_as_long_as_it_is_open(discovery: Discovery
     endpoint = f"{LOOPBACK}:{runner.addresses[0][1]}"
     memory.put("users", endpoint)
     one = (await discovery.watching("users")).traffic.table.of(endpoint)
-    middlewares = [discovery_middleware(discovery, Routing(deadline=2.0))]  # which is for answers
+    middlewares = [discovery_middleware(discovery, Routing(deadline=60.0))]  # which is for answers
     async with aiohttp.ClientSession(middlewares=middlewares) as session:
         async with session.ws_connect("ws://users/") as socket:
-            await asyncio.sleep(2.0)
+            await pass_time(60.0)
             await socket.send_str("hello")
             assert await socket.receive_str() == "hello"
             assert one.in_flight == 1
@@ -331,7 +337,7 @@ async def test_two_attempts_at_the_same_time_have_a_request_each(memory: Memory,
     ):
         reading = asyncio.create_task(session.get("http://users/hang"))
         wanted = "both attempts"
-        await asyncio.to_thread(wait_until, lambda: all(one.seen for one in servers[:2]), timeout=20, what=wanted)
+        await asyncio.to_thread(wait_until, lambda: all(one.seen for one in servers[:2]), timeout=PATIENCE, what=wanted)
         assert {request.url.port for request in seen} == {server.port for server in servers[:2]}
         assert {server.seen[0].headers["attempt"] for server in servers[:2]} == {"1", "2"}
         assert [request.headers["Attempt"] for request in seen] == ["1", "2"]

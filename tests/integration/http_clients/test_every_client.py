@@ -16,7 +16,7 @@ from tests.servers.process import wait_until
 
 from .clients import Client, load
 from .conftest import Connect, Serve
-from .instance_server import LARGE, InstanceServer
+from .instance_server import LARGE, PATIENCE, InstanceServer
 from .tls_servers import TLSServers
 
 ONE_TRY = ClientSettings(retry=RetrySettings(attempts=1))
@@ -273,7 +273,9 @@ async def test_nothing_to_call_is_a_connect_error_that_says_why(
     with memory.outage(), pytest.raises(client.connect_error, match="nobody answers at memory://") as caught:
         await client.fetch("http://unknown/who")
     assert isinstance(caught.value.__cause__, BackendUnavailable)
-    breaking = connect(settings=ClientSettings(circuit=CircuitSettings(minimum_calls=1), retry=ONE_TRY.retry))
+    breaking = connect(
+        settings=ClientSettings(circuit=CircuitSettings(minimum_calls=1, open_time=60.0), retry=ONE_TRY.retry)
+    )
     for server in servers:
         server.status = 500
     assert (await breaking.fetch("http://users/who")).status == 500
@@ -338,7 +340,10 @@ async def test_the_time_out_of_the_library_holds_for_each_attempt(
         await client.fetch("http://users/hang", timeout=0.5)
     attempts = 3  # each given up, perhaps before the server has read it
     await asyncio.to_thread(
-        wait_until, lambda: sum(len(server.seen) for server in servers) == attempts, timeout=20, what="each attempt"
+        wait_until,
+        lambda: sum(len(server.seen) for server in servers) == attempts,
+        timeout=PATIENCE,
+        what="each attempt",
     )
     assert await settled(client, servers)
 

@@ -15,7 +15,7 @@ from tests.servers.process import wait_until
 
 from .clients import load
 from .conftest import Connect
-from .instance_server import InstanceServer
+from .instance_server import PATIENCE, InstanceServer
 
 HEDGED = ClientSettings(retry=RetrySettings(hedge_after=0.02))
 
@@ -43,7 +43,7 @@ class Counts:
 
 
 async def until(reached: Callable[[], bool], *, what: str) -> None:
-    await asyncio.to_thread(wait_until, reached, timeout=20, what=what)
+    await asyncio.to_thread(wait_until, reached, timeout=PATIENCE, what=what)
 
 
 async def arrived(servers: list[InstanceServer], requests: int) -> None:

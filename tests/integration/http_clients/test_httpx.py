@@ -17,7 +17,7 @@ from homeport.integrations.http import Routing
 from homeport.model import Instance
 from homeport.testing.memory import Memory
 
-from .instance_server import InstanceServer
+from .instance_server import PATIENCE, InstanceServer
 
 LIBRARIES = pytest.mark.parametrize(("library", "integration"), [(httpx, for_httpx), (httpx2, for_httpx2)])
 
@@ -58,7 +58,7 @@ async def test_a_cancelled_request_is_no_failure_and_leaves_nothing_under_way(
     ):
         one = (await discovery.watching("users")).traffic.table.of(servers[0].endpoint)
         request = asyncio.ensure_future(client.get("http://users/hang"))
-        assert await asyncio.to_thread(servers[0].arrived.wait, 10)
+        assert await asyncio.to_thread(servers[0].arrived.wait, PATIENCE)
         assert one.in_flight == 1
         request.cancel()
         with pytest.raises(asyncio.CancelledError):
