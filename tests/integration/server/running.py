@@ -30,6 +30,13 @@ def serve(*arguments: str, environment: Mapping[str, str] | None = None) -> Ende
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
+def program(module: str, **constants: float) -> tuple[str, ...]:
+    """The command `homeport` with other constants in one of its modules, such as times that a test shall not race."""
+    changes = "; ".join(f"changed.{name} = {value!r}" for name, value in constants.items())
+    text = f"import sys, {module} as changed; {changes}; from homeport.cli import main; sys.exit(main())"
+    return (sys.executable, "-c", text)
+
+
 def open_sockets(pid: int) -> int:
     """How many sockets a process has open."""
     count = 0

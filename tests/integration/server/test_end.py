@@ -1,31 +1,31 @@
-"""How the server ends: who waits is answered, status 0, within five seconds; whatever its clients do."""
+"""How the server ends: who waits is answered, status 0, soon; whatever its clients do."""
 
 import re
 import signal
 import socket
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
+from tests.integration.server.running import PATIENCE, program
 from tests.integration.server.talking import Talk
 from tests.servers.factory import HomeportFactory
 from tests.servers.homeport import HomeportServer
 from tests.servers.ports import LOOPBACK
 from tests.servers.process import wait_until
 
-LONGEST = 20.0  # five seconds are promised, on a machine that is not busy with other tests
 WATCHERS = 1000
 GRACE_IS_OVER = "timeout graceful shutdown exceeded"  # in the words of uvicorn's log
+LONG = program("homeport.server.app", _GRACE=600)
+"""A server that gives what is in flight ten minutes to end."""
 
 
-def end(server: HomeportServer, number: signal.Signals) -> tuple[int, float]:
-    """Send a signal; the exit status and how long the end took."""
+def end(server: HomeportServer, number: signal.Signals) -> int:
+    """Send a signal; the exit status."""
     process = server._process  # a signal of the test's choice
-    began = time.monotonic()
     process.send(number)
-    return process.wait(timeout=LONGEST + 10), time.monotonic() - began
+    return process.wait(timeout=PATIENCE)
 
 
 def refuses(server: HomeportServer) -> bool:
@@ -40,8 +40,9 @@ def refuses(server: HomeportServer) -> bool:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("target", ["/v1/health/service/web?index=", "/v1/health/state/any?index="])
 def test_a_thousand_watchers_are_answered(
-    homeport_factory: HomeportFactory, number: signal.Signals, target: str
+    homeport_factory: HomeportFactory, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, target: str
 ) -> None:
+    monkeypatch.setattr("tests.servers.homeport.PROGRAM", LONG)
     server = homeport_factory()
     server.request("PUT", "/v1/agent/service/register", {"Name": "web", "Port": 1})
     with Talk(server.address) as first:
@@ -52,8 +53,7 @@ def test_a_thousand_watchers_are_answered(
             watcher.get(f"{target}{index}")
         with Talk(server.address) as last:  # behind all of them
             assert last.ask("/v1/status/leader").status == 200
-        status, seconds = end(server, number)
-        assert (status, seconds < LONGEST) == (0, True), (status, seconds)
+        assert end(server, number) == 0
         for watcher in watchers:
             answer = watcher.answer()
             assert (answer.status, answer.index, answer.header("Connection")) == (200, index, "close")
@@ -77,8 +77,7 @@ def test_clients_that_hang_do_not_keep_it(homeport_factory: HomeportFactory, tmp
         body.send(b"PUT /v1/agent/service/register HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{")
         for _ in range(60):
             deaf.get("/v1/health/service/web")
-        status, seconds = end(server, signal.SIGTERM)
-        assert (status, seconds < LONGEST) == (0, True), (status, seconds)
+        assert end(server, signal.SIGTERM) == 0
         assert body.answer().status == 503
     assert GRACE_IS_OVER in server.log_path.read_text()
 
@@ -86,14 +85,14 @@ def test_clients_that_hang_do_not_keep_it(homeport_factory: HomeportFactory, tmp
 def test_a_script_check_that_runs_does_not_keep_it(homeport_factory: HomeportFactory, tmp_path: Path) -> None:
     server = homeport_factory(config="server:\n  health:\n    enable_script_checks: true\n")
     started = tmp_path / "started"
-    check = {"Args": ["/bin/sh", "-c", f"touch {started}; sleep 60"], "Interval": "1s", "Timeout": "60s"}
+    check = {"Args": ["/bin/sh", "-c", f"touch {started}; sleep 600"], "Interval": "1s", "Timeout": "600s"}
     server.request("PUT", "/v1/agent/service/register", {"Name": "slow", "Check": check})
-    wait_until(started.exists, timeout=30, what="the first run of the script")
-    status, seconds = end(server, signal.SIGTERM)
-    assert (status, seconds < LONGEST) == (0, True), (status, seconds)
+    wait_until(started.exists, timeout=PATIENCE, what="the first run of the script")
+    assert end(server, signal.SIGTERM) == 0
 
 
-def test_a_second_signal_does_not_wait(homeport_factory: HomeportFactory) -> None:
+def test_a_second_signal_does_not_wait(homeport_factory: HomeportFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.servers.homeport.PROGRAM", LONG)
     server = homeport_factory()
     for number in range(300):
         server.request(
@@ -104,9 +103,8 @@ def test_a_second_signal_does_not_wait(homeport_factory: HomeportFactory) -> Non
             deaf.get("/v1/health/service/web")
         process = server._process  # as above
         process.send(signal.SIGINT)
-        wait_until(lambda: refuses(server), timeout=30, what="the end of listening")
-        status, _ = end(server, signal.SIGINT)
-        assert status == 0
+        wait_until(lambda: refuses(server), timeout=PATIENCE, what="the end of listening")
+        assert end(server, signal.SIGINT) == 0
     assert GRACE_IS_OVER not in server.log_path.read_text()
 
 
@@ -133,8 +131,8 @@ def test_writes_in_flight_are_answered_or_not_made(homeport_factory: HomeportFac
     writers = [threading.Thread(target=write, args=(writer,)) for writer in range(8)]
     for thread in writers:
         thread.start()
-    wait_until(lambda: len(answered) > 200, timeout=60, what="200 writes")
-    assert end(server, signal.SIGTERM)[0] == 0
+    wait_until(lambda: len(answered) > 200, timeout=PATIENCE, what="200 writes")
+    assert end(server, signal.SIGTERM) == 0
     for thread in writers:
         thread.join()
     assert not failed.is_set()
@@ -157,8 +155,8 @@ def test_a_signal_before_it_serves_ends_it_too(homeport_factory: HomeportFactory
     def listens() -> bool:
         return listening.search(Path("/proc/net/tcp").read_text(encoding="ascii").upper()) is not None
 
-    wait_until(listens, timeout=20, what="the listener")
-    assert end(server, number)[0] == 0
+    wait_until(listens, timeout=PATIENCE, what="the listener")
+    assert end(server, number) == 0
 
 
 def test_hanging_up_reads_the_checks_again(homeport_factory: HomeportFactory, tmp_path: Path) -> None:
@@ -177,7 +175,7 @@ def test_hanging_up_reads_the_checks_again(homeport_factory: HomeportFactory, tm
         process.send(signal.SIGHUP)
         wait_until(
             lambda word=word, told=told: server.log_path.read_text(encoding="utf-8").count(word) > told,  # type: ignore[misc]  # the defaults bind the loop's values
-            timeout=30, what="the reading of the file",
+            timeout=PATIENCE, what="the reading of the file",
         )  # fmt: skip
         assert len(server.request("GET", "/v1/agent/checks")) == checks
-    assert end(server, signal.SIGTERM)[0] == 0
+    assert end(server, signal.SIGTERM) == 0
