@@ -5,6 +5,7 @@ import pytest
 from tests.integration.server.talking import Talk
 from tests.servers.consul import ConsulServer
 from tests.servers.homeport import HomeportServer
+from tests.servers.process import wait_until
 from tests.unit.server.answered import Answered
 
 
@@ -121,17 +122,20 @@ def both_loosely(consul: ConsulServer, homeport: HomeportServer, data: bytes) ->
 @pytest.mark.parametrize(
     ("accepts", "compressed"), [("gzip", True), ("deflate, gzip;q=0.5", True), ("gzip;q=0", False), ("br", False)]
 )
-def test_compression(consul: ConsulServer, homeport: HomeportServer, accepts: str, compressed: bool) -> None:
+def test_compression(consul: ConsulServer, homeport: HomeportServer, name: str, accepts: str, compressed: bool) -> None:
+    path = f"/v1/health/service/{name}"
     for server in (consul, homeport):
         server.request(
-            "PUT", "/v1/agent/service/register", {"Name": "compressed", "Meta": {f"k{n}": "x" * 200 for n in range(20)}}
+            "PUT", "/v1/agent/service/register", {"Name": name, "Meta": {f"k{n}": "x" * 200 for n in range(20)}}
         )
+        # Consul's agent brings what it was told into the catalog a moment later.
+        wait_until(lambda server=server: bool(server.request("GET", path)), timeout=60, what="an entry in the catalog")  # type: ignore[misc]  # the default binds the loop's value
         with Talk(server.address) as talk:
-            talk.send(plain("GET", "/v1/health/service/compressed", f"Accept-Encoding: {accepts}"))
+            talk.send(plain("GET", path, f"Accept-Encoding: {accepts}"))
             head = talk.socket.recv(2000).lower()
             assert (b"content-encoding: gzip" in head) is compressed
             assert b"vary: accept-encoding" in head
-        server.request("PUT", "/v1/agent/service/deregister/compressed")
+        server.request("PUT", f"/v1/agent/service/deregister/{name}")
 
 
 def test_pretty(consul: ConsulServer, homeport: HomeportServer) -> None:
