@@ -11,9 +11,10 @@ from typing import Any
 
 from tests.servers.etcd import Certificates
 from tests.servers.ports import LOOPBACK, PortLease
-from tests.servers.process import ServerProcess
+from tests.servers.process import ServerProcess, wait_until
 
 REQUEST_TIMEOUT = 60.0
+RENEWAL_TIMEOUT = 60.0
 JSON = "application/json"
 
 
@@ -177,6 +178,22 @@ class EurekaServer:
     def cancel(self, app: str, instance_id: str) -> None:
         """Remove an instance."""
         self.request("DELETE", f"/apps/{app.upper()}/{instance_id}")
+
+    def lease(self, app: str, instance_id: str) -> dict[str, int]:
+        """The lease of an instance as it is now, on the wire: durations in seconds, times in Unix milliseconds."""
+        lease: dict[str, int] = self.request("GET", f"/apps/{app.upper()}/{instance_id}")["instance"]["leaseInfo"]
+        return lease
+
+    def wait_renewed(self, app: str, instance_id: str) -> None:
+        """Wait until the lease of an instance is renewed once from now on; it may not come anew meanwhile."""
+        before = self.lease(app, instance_id)
+
+        def renewed() -> bool:
+            now = self.lease(app, instance_id)
+            assert now["registrationTimestamp"] == before["registrationTimestamp"], f"{instance_id} came anew"
+            return now["lastRenewalTimestamp"] > before["lastRenewalTimestamp"]
+
+        wait_until(renewed, timeout=RENEWAL_TIMEOUT, what=f"a renewal of {instance_id}")
 
     def apps(self) -> dict[str, dict[str, Any]]:
         """Every instance as it is on the wire, by application (upper case) and id."""

@@ -58,7 +58,7 @@ class DNSHarness(ProxiedHarness):
         self._written: defaultdict[str, dict[str, str]] = defaultdict(dict)
 
     def connect(self, address: str) -> Backend:
-        return open_backend(f"dns://{address}/{ZONE}?tcp=true&timeout=3s&floor=0.05&negative_floor=0.05", {})
+        return open_backend(f"dns://{address}/{ZONE}?tcp=true&timeout=10s&floor=0.05&negative_floor=0.05", {})
 
     def id_of(self, service: Service) -> str:
         return f"{service.address}:{service.port}"

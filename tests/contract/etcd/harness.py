@@ -41,7 +41,7 @@ class EtcdHarness(ProxiedHarness):
     cannot: Mapping[str, str] = {
         HEALTH: "It runs no checks and takes no reports; a lease is all the health that it knows."
     }
-    parameters = "timeout=3s&connect_timeout=3s&confirm_interval=1s"
+    parameters = "timeout=10s&connect_timeout=10s&confirm_interval=1s"
 
     def __init__(self, etcd: EtcdServer, proxy: FaultProxy) -> None:
         super().__init__(etcd.address, proxy)

@@ -47,7 +47,7 @@ class EurekaHarness(ProxiedHarness):
         RESTART: "It keeps everything in memory, so that each restart loses all.",
         ROTATE: "It takes another password only when it starts, and a start loses all.",
     }
-    parameters = "timeout=3s&connect_timeout=3s&poll_interval=0.1"
+    parameters = "timeout=10s&connect_timeout=10s&poll_interval=0.1"
 
     def __init__(self, eureka: EurekaServer, proxy: FaultProxy) -> None:
         super().__init__(eureka.address, proxy)

@@ -36,7 +36,7 @@ async def obey(client: EurekaClient, word: str, argument: str) -> object:
             app = client.applications.get_application(argument.upper())
             return [] if app is None else [known_of(instance) for instance in app.up_instances]
         case "call":
-            return await client.do_service(argument, "/")
+            return await client.do_service(argument, "/", timeout=PATIENCE)
     return None
 
 

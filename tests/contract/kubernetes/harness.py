@@ -19,7 +19,7 @@ from homeport.testing import FaultProxy
 from homeport.testing.contract import HEALTH, HTTP_GARBAGE, ProxiedHarness
 from tests.servers.kubernetes import ApiError, ApiServer, Rule
 
-HASTE = "timeout=3s&connect_timeout=3s&confirm_interval=1s"
+HASTE = "timeout=10s&connect_timeout=10s&confirm_interval=1s"
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
 PAGE = Path(__file__).parents[3] / "docs" / "backends-kubernetes.md"
 

@@ -40,7 +40,7 @@ class PlainWay:
         self._loop.close()
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=20.0)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=60.0)
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server_reader, server_writer = await asyncio.open_connection(LOOPBACK, self._port, ssl=self._tls)

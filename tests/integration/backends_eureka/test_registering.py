@@ -77,9 +77,9 @@ async def test_a_registration_lasts_for_its_whole_ttl_before_its_first_renewal(
         discovery.watch(f"{name}-idle") as idle,
         discovery.watch(name) as watch,
     ):
-        await under_test.register(one(name), ttl=14.0, incarnation="x")
-        # Nothing but a lease of eight seconds, which is longer than the duration that the other one asked for.
+        # Nothing but a lease of eight seconds, which is longer than the duration that the other one asks for.
         await asyncio.to_thread(eureka.register, f"{name}-idle", "idle", duration=8)
+        await under_test.register(one(name), ttl=14.0, incarnation="x")
         await until(idle, lambda snapshot: len(snapshot) == 1)
         await until(idle, lambda snapshot: not snapshot.instances)
         assert len(watch.current) == 1
@@ -119,14 +119,14 @@ async def test_a_clock_that_was_set_back_registers_anew_all_the_same(
 
 async def test_what_another_client_registered_in_its_place_is_left_alone(eureka: EurekaServer, name: str) -> None:
     async with aclosing(backend(eureka)) as under_test:
-        lease = await under_test.register(one(name), ttl=60.0, incarnation="x")
+        lease = await under_test.register(one(name, f"{name}-id"), ttl=60.0, incarnation="x")
         later = str(int(lease.token) + 10**9)
-        await asyncio.to_thread(eureka.register, name, "one", host="10.0.0.9", lastDirtyTimestamp=later)
+        await asyncio.to_thread(eureka.register, name, lease.id, host="10.0.0.9", lastDirtyTimestamp=later)
         with pytest.raises(Conflict):
             await under_test.renew(lease)
-        assert not await under_test.deregister("one", incarnation="x")
-        assert (await on_server(eureka, name))["hostName"] == "10.0.0.9"
-        assert await under_test.deregister("one")
+        assert not await under_test.deregister(lease.id, incarnation="x")
+        assert (await on_server(eureka, name, lease.id))["hostName"] == "10.0.0.9"
+        assert await under_test.deregister(lease.id)
 
 
 async def test_an_override_takes_an_instance_out_of_service_and_back(
@@ -136,7 +136,7 @@ async def test_an_override_takes_an_instance_out_of_service_and_back(
         aclosing(backend(eureka)) as operator,
         Discovery(url(eureka), environ={}) as discovery,
         discovery.watch(name, healthy=False) as watch,
-        discovery.register(name, id="one", port=1, ttl=6.0) as registration,
+        discovery.register(name, id="one", port=1, ttl=15.0) as registration,
     ):
 
         async def becomes(status: str) -> None:
@@ -148,10 +148,7 @@ async def test_an_override_takes_an_instance_out_of_service_and_back(
         await registration.update(tags=["new"])  # which registers anew, as UP
         await until(watch, lambda snapshot: snapshot[0].tags == ("new",))
         assert watch.current[0].status == "maintenance"
-        # It is renewed meanwhile: a lease of the same length that nobody renews ends.
-        await asyncio.to_thread(eureka.register, f"{name}-idle", "idle", duration=6)
-        async with discovery.watch(f"{name}-idle") as idle:
-            await until(idle, lambda snapshot: not snapshot.instances)
+        await asyncio.to_thread(eureka.wait_renewed, name, "one")
         assert watch.current[0].status == "maintenance"
         assert not registration.lost
         assert await operator.remove_override(name, "one")
@@ -165,11 +162,10 @@ async def test_an_override_takes_an_instance_out_of_service_and_back(
 
 
 async def test_a_status_that_was_taken_away_is_registered_again(eureka: EurekaServer, name: str) -> None:
-    told: list[Standing] = []
     async with (
         aclosing(backend(eureka)) as under_test,
         Discovery(under_test, environ={}) as discovery,
-        discovery.register(name, id="one", port=1, ttl=2.0, on_change=lambda one: told.append(one.standing)) as kept,
+        discovery.register(name, id="one", port=1, ttl=9.0) as kept,
     ):
         before = await on_server(eureka, name)
         lost = asyncio.create_task(kept.wait_for(Standing.LOST))

@@ -7,7 +7,7 @@ import pytest
 
 from homeport import BackendUnavailable, ClientSettings, Discovery
 from homeport.backends.eureka import open_eureka
-from tests.plugins.following import Until
+from tests.plugins.following import PATIENCE, Until
 from tests.servers.factory import EurekaFactory
 from tests.servers.ports import PortLease
 from tests.servers.process import wait_until
@@ -31,7 +31,7 @@ async def test_another_server_is_asked_when_one_is_away(
         def replicated() -> bool:
             return "one" in second.apps().get(name.upper(), {})
 
-        await asyncio.to_thread(wait_until, replicated, timeout=20, what="the registration on the other server")
+        await asyncio.to_thread(wait_until, replicated, timeout=PATIENCE, what="the registration on the other server")
         await asyncio.to_thread(first.kill)
         await asyncio.to_thread(second.register, name, "two", port=2)
         await until(watch, lambda snapshot: not snapshot.stale and len(snapshot) == 2)

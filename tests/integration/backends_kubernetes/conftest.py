@@ -97,7 +97,7 @@ def opened(kubernetes: ApiServer, room: Room) -> Open:
 
     def open_it(query: str = "", *, namespaces: str = "", user: str = "", address: str = "") -> KubernetesBackend:
         kubeconfig = kubernetes.kubeconfig_for(address or kubernetes.address, user=user)
-        url = f"kubernetes://test/{namespaces or room.namespace}?kubeconfig={kubeconfig}&timeout=5&{query}".rstrip("&")
+        url = f"kubernetes://test/{namespaces or room.namespace}?kubeconfig={kubeconfig}&{query}".rstrip("&")
         return open_kubernetes(url, {})
 
     return open_it

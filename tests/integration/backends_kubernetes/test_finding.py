@@ -97,15 +97,15 @@ async def test_a_service_under_another_name(room: Room, opened: Open) -> None:
     assert list(await found(opened(), "release-api")) == ["one"]
 
 
-async def test_several_namespaces(room: Room, new_room: Callable[[], Room], opened: Open) -> None:
+async def test_several_namespaces(room: Room, new_room: Callable[[], Room], opened: Open, name: str) -> None:
     other = new_room()
-    room.slice("s", "api", [endpoint("10.1.0.1", hostname="one")])
-    other.slice("s", "api", [endpoint("10.2.0.1", hostname="one")])
-    both = await found(opened(namespaces=f"{room.namespace},{other.namespace}"), "api")
+    room.slice("s", name, [endpoint("10.1.0.1", hostname="one")])
+    other.slice("s", name, [endpoint("10.2.0.1", hostname="one")])
+    both = await found(opened(namespaces=f"{room.namespace},{other.namespace}"), name)
     assert list(both) == sorted(["one", f"{other.namespace}/one"])
-    assert list(await found(opened(), "api")) == ["one"]
-    everywhere = await found(opened(namespaces="*"), "api")
-    assert {f"{room.namespace}/one", f"{other.namespace}/one"} <= set(everywhere)
+    assert list(await found(opened(), name)) == ["one"]
+    everywhere = await found(opened(namespaces="*"), name)
+    assert set(everywhere) == {f"{room.namespace}/one", f"{other.namespace}/one"}
 
 
 async def test_the_namespace_of_the_context(room: Room, kubernetes: ApiServer) -> None:
