@@ -32,7 +32,7 @@ app = FastAPI(
         drain_time=None if drain == "None" else float(drain),
         lifespan=own,
         tags=["shop"],
-        ttl=5,
+        ttl=600,
     )
 )
 

@@ -11,7 +11,7 @@ homeport = Homeport()
 
 def create_app() -> Flask:
     app = Flask(__name__)
-    app.config.from_mapping(HOMEPORT_SERVICE=os.environ["SHOP_NAME"], HOMEPORT_TAGS=["shop"], HOMEPORT_TTL=5)
+    app.config.from_mapping(HOMEPORT_SERVICE=os.environ["SHOP_NAME"], HOMEPORT_TAGS=["shop"], HOMEPORT_TTL=600)
     if "SHOP_DRAIN" in os.environ:
         app.config["HOMEPORT_DRAIN_TIME"] = float(os.environ["SHOP_DRAIN"])
     if "SHOP_TESTING" in os.environ:

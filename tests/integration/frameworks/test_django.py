@@ -20,8 +20,9 @@ SERVERS = {
 
 
 @pytest.mark.parametrize("kind", SERVERS)
-def test_registered_while_it_serves_and_gone_after_sigterm(kind: str, homeport: HomeportServer, tmp_path: Path) -> None:
-    name = f"django-{kind}"
+def test_registered_while_it_serves_and_gone_after_sigterm(
+    kind: str, homeport: HomeportServer, tmp_path: Path, name: str
+) -> None:
     with serving(
         tmp_path, SERVERS[kind], backend=homeport.backend_url, environment={"SHOP_NAME": name, **SETTINGS}
     ) as server:
@@ -34,18 +35,20 @@ def test_registered_while_it_serves_and_gone_after_sigterm(kind: str, homeport: 
         assert passing(homeport, name) == []
 
 
-def test_of_the_two_processes_of_runserver_one_is_registered(homeport: HomeportServer, tmp_path: Path) -> None:
+def test_of_the_two_processes_of_runserver_one_is_registered(
+    homeport: HomeportServer, tmp_path: Path, name: str
+) -> None:
     command = ("django", "runserver", "127.0.0.1:PORT")
     with serving(
-        tmp_path, command, backend=homeport.backend_url, environment={"SHOP_NAME": "django-reload", **SETTINGS}
+        tmp_path, command, backend=homeport.backend_url, environment={"SHOP_NAME": name, **SETTINGS}
     ) as server:
-        (service,) = wait_for(homeport, "django-reload", 1)
+        (service,) = wait_for(homeport, name, 1)
         assert service["Port"] == server.port
-        pid = server.json("/find/django-reload")["pid"]
+        pid = server.json(f"/find/{name}")["pid"]
         assert int(pid) != server.pid
-        assert len(passing(homeport, "django-reload")) == 1
+        assert len(passing(homeport, name)) == 1
         subprocess.run(["kill", "-TERM", pid], check=True)  # its parent does not pass signals on
-        wait_for(homeport, "django-reload", 0)
+        wait_for(homeport, name, 0)
 
 
 LISTENS = """
@@ -67,13 +70,13 @@ with socket.create_server(("127.0.0.1", 0)):
     ],
     ids=["a worker that listens", "a test with a live server"],
 )
-def test_what_is_no_application_that_serves_is_not_registered(before: str, homeport: HomeportServer) -> None:
+def test_what_is_no_application_that_serves_is_not_registered(before: str, homeport: HomeportServer, name: str) -> None:
     program = LISTENS.format(before=before)
-    assert "django-silent" not in services_seen_by(program, homeport, {"SHOP_NAME": "django-silent", **SETTINGS})
+    assert name not in services_seen_by(program, homeport, {"SHOP_NAME": name, **SETTINGS})
 
 
-def test_a_command_is_not_registered_and_ends_as_ever(homeport: HomeportServer) -> None:
-    environment = {"SHOP_NAME": "django-migrate", "HOMEPORT_BACKEND": homeport.backend_url, "PYTHONPATH": str(HERE)}
+def test_a_command_is_not_registered_and_ends_as_ever(homeport: HomeportServer, name: str) -> None:
+    environment = {"SHOP_NAME": name, "HOMEPORT_BACKEND": homeport.backend_url, "PYTHONPATH": str(HERE)}
     done = subprocess.run(
         [sys.executable, "-m", "django", "migrate"],
         env=clean_environment(environment | SETTINGS),
@@ -84,7 +87,7 @@ def test_a_command_is_not_registered_and_ends_as_ever(homeport: HomeportServer) 
     )
     assert "No migrations to apply" in done.stdout
     assert done.stderr == ""
-    assert "django-migrate" not in homeport.request("GET", "/v1/catalog/services")
+    assert name not in homeport.request("GET", "/v1/catalog/services")
 
 
 @pytest.mark.parametrize(

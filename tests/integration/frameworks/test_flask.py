@@ -17,15 +17,15 @@ from tests.integration.frameworks.web_server import TIMEOUT, passing, services_s
 from tests.servers.homeport import HomeportServer
 from tests.servers.process import wait_until
 
+ANNOUNCER = "homeport announcer"
 GUNICORN = ("gunicorn", "--bind", "127.0.0.1:PORT", "--no-control-socket", "flask_shop:create_app()")
 WERKZEUG = ("flask", "--app", "flask_shop", "run", "--port", "PORT")
 
 
 @pytest.mark.parametrize("options", [("--preload",), ("--threads", "2")], ids=["preload", "threads"])
 def test_each_worker_of_gunicorn_is_registered_while_it_serves(
-    options: tuple[str, ...], homeport: HomeportServer, tmp_path: Path
+    options: tuple[str, ...], homeport: HomeportServer, tmp_path: Path, name: str
 ) -> None:
-    name = "-".join(("flask-gunicorn", *options)).replace("---", "-")
     command = (*GUNICORN, "--workers", "2", *options)
     with serving(tmp_path, command, backend=homeport.backend_url, environment={"SHOP_NAME": name}) as server:
         services = wait_for(homeport, name, 2)
@@ -41,9 +41,8 @@ def test_each_worker_of_gunicorn_is_registered_while_it_serves(
 
 @pytest.mark.parametrize("options", [("--no-reload",), ("--reload",)], ids=["plain", "reloader"])
 def test_the_development_server_is_registered_once_and_leaves_on_sigterm(
-    options: tuple[str, ...], homeport: HomeportServer, tmp_path: Path
+    options: tuple[str, ...], homeport: HomeportServer, tmp_path: Path, name: str
 ) -> None:
-    name = f"flask-werkzeug{options[0]}"
     with serving(
         tmp_path, (*WERKZEUG, *options), backend=homeport.backend_url, environment={"SHOP_NAME": name}
     ) as server:
@@ -61,37 +60,37 @@ def test_the_development_server_is_registered_once_and_leaves_on_sigterm(
         wait_for(homeport, name, 0)
 
 
-def test_ctrl_c_leaves_too(homeport: HomeportServer, tmp_path: Path) -> None:
-    with serving(tmp_path, WERKZEUG, backend=homeport.backend_url, environment={"SHOP_NAME": "flask-ctrl-c"}) as server:
-        wait_for(homeport, "flask-ctrl-c", 1)
+def test_ctrl_c_leaves_too(homeport: HomeportServer, tmp_path: Path, name: str) -> None:
+    with serving(tmp_path, WERKZEUG, backend=homeport.backend_url, environment={"SHOP_NAME": name}) as server:
+        wait_for(homeport, name, 1)
         server.send(signal.SIGINT)
         server.wait()
-        assert passing(homeport, "flask-ctrl-c") == []
+        assert passing(homeport, name) == []
 
 
-def test_it_goes_on_answering_while_it_drains(homeport: HomeportServer, tmp_path: Path) -> None:
-    environment = {"SHOP_NAME": "flask-drain", "SHOP_DRAIN": "600"}
+def test_it_goes_on_answering_while_it_drains(homeport: HomeportServer, tmp_path: Path, name: str) -> None:
+    environment = {"SHOP_NAME": name, "SHOP_DRAIN": "600"}
     with serving(tmp_path, WERKZEUG, backend=homeport.backend_url, environment=environment) as server:
-        wait_for(homeport, "flask-drain", 1)
+        wait_for(homeport, name, 1)
         server.send(signal.SIGTERM)
-        wait_for(homeport, "flask-drain", 0)
+        wait_for(homeport, name, 0)
         with pytest.raises(OSError, match="HTTP Error 500"):  # it answers: that nothing of that name is there
-            server.text("/find/flask-drain")
+            server.text(f"/find/{name}")
         server.send(signal.SIGTERM)
         assert server.wait() == -signal.SIGTERM
 
 
-def test_a_worker_that_ends_takes_its_registration_along_only(homeport: HomeportServer, tmp_path: Path) -> None:
+def test_a_worker_that_ends_takes_its_registration_along_only(
+    homeport: HomeportServer, tmp_path: Path, name: str
+) -> None:
     command = (*GUNICORN, "--workers", "2", "--preload")
-    with serving(
-        tmp_path, command, backend=homeport.backend_url, environment={"SHOP_NAME": "flask-recycled"}
-    ) as server:
-        before = {service["ID"] for service in wait_for(homeport, "flask-recycled", 2)}
-        pid = server.json("/find/flask-recycled")["pid"]
+    with serving(tmp_path, command, backend=homeport.backend_url, environment={"SHOP_NAME": name}) as server:
+        before = {service["ID"] for service in wait_for(homeport, name, 2)}
+        pid = server.json(f"/find/{name}")["pid"]
         subprocess.run(["kill", "-TERM", pid], check=True)
 
         def replaced() -> bool:
-            now = {service["ID"] for service in passing(homeport, "flask-recycled")}
+            now = {service["ID"] for service in passing(homeport, name)}
             return len(now) == 2 and len(now & before) == 1
 
         wait_until(replaced, timeout=TIMEOUT, what="a new worker registering itself")
@@ -113,13 +112,14 @@ with {socket}:
     ids=["it does not listen", "it is tested"],
 )
 def test_what_does_not_serve_is_not_registered(
-    opened: str, environment: dict[str, str], homeport: HomeportServer
+    opened: str, environment: dict[str, str], homeport: HomeportServer, name: str
 ) -> None:
     program = LISTENS.format(socket=opened)
-    assert "flask-silent" not in services_seen_by(program, homeport, {"SHOP_NAME": "flask-silent", **environment})
+    assert name not in services_seen_by(program, homeport, {"SHOP_NAME": name, **environment})
 
 
 def test_an_application_may_only_find() -> None:
+    before = set(threading.enumerate())
     app = Flask("finder")
     app.config["HOMEPORT_BACKEND"] = "homeport://127.0.0.1:1"
     Homeport(app)
@@ -127,7 +127,7 @@ def test_an_application_may_only_find() -> None:
         found = discovery()
         assert found is app.extensions["homeport"]
         assert "homeport://127.0.0.1:1" in repr(found)
-    assert "homeport announcer" not in {thread.name for thread in threading.enumerate()}
+    assert ANNOUNCER not in {thread.name for thread in set(threading.enumerate()) - before}
     found.close()
 
 
@@ -143,15 +143,20 @@ def test_a_discovery_may_be_made_by_the_application() -> None:
 
 
 def test_an_application_that_is_thrown_away_waits_no_longer() -> None:
+    before = set(threading.enumerate())
     app = Flask("short-lived")
     app.config.update(HOMEPORT_SERVICE="short-lived", HOMEPORT_BACKEND="homeport://127.0.0.1:1", TESTING=True)
     app.config["HOMEPORT_DRAIN_TIME"] = None
     Homeport(app)
-    (waiting,) = (thread for thread in threading.enumerate() if thread.name == "homeport announcer")
+    (waiting,) = (thread for thread in set(threading.enumerate()) - before if thread.name == ANNOUNCER)
     gone = weakref.ref(app)
     del app
-    gc.collect()
-    assert gone() is None
+
+    def collected() -> bool:
+        gc.collect()
+        return gone() is None
+
+    wait_until(collected, timeout=TIMEOUT, what="its end")  # it may be looked at in this very moment
     waiting.join(TIMEOUT)
     assert not waiting.is_alive()
 

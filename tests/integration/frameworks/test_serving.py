@@ -16,6 +16,7 @@ from homeport import BackendUnavailable, InvalidValue, PermissionDenied, Service
 from homeport.integrations.serving.advertisement import Advertisement, worth_repeating
 from homeport.integrations.serving.departure import Departure
 from homeport.integrations.serving.listening import listening_ports
+from tests.servers.process import wait_until
 
 TIMEOUT = 60.0
 
@@ -111,15 +112,13 @@ def test_only_what_may_succeed_later_is_tried_again() -> None:
 
 
 class Handled:
-    """A server's handler of signals."""
+    """A server's handler of signals. It takes no lock, which the thread that it interrupts may hold."""
 
     def __init__(self) -> None:
         self.signals: list[int] = []
-        self.came = threading.Event()
 
     def __call__(self, number: int, _frame: object) -> None:
         self.signals.append(number)
-        self.came.set()
 
 
 @pytest.fixture
@@ -134,8 +133,7 @@ def with_handler(handled: Handled, departure: Departure, *, signals: int) -> Non
         departure.install()
         for _ in range(signals):
             signal.raise_signal(signal.SIGTERM)
-        # In short turns: a signal that comes just before the main thread begins to wait does not end the waiting.
-        assert any(handled.came.wait(0.05) for _ in range(int(TIMEOUT / 0.05)))
+        wait_until(lambda: bool(handled.signals), timeout=TIMEOUT, what="the signal to the server")
         departure.uninstall()
         assert signal.getsignal(signal.SIGTERM) is handled
     finally:
@@ -194,13 +192,15 @@ def test_signals_of_an_event_loop_are_left_to_it(new_loop: Callable[[], asyncio.
         loop.add_signal_handler(signal.SIGTERM, came.set)
         handler = signal.getsignal(signal.SIGTERM)
         try:
-            Departure(lambda: None, leave_timeout=TIMEOUT).install()
+            departure.install()
             assert signal.getsignal(signal.SIGTERM) == handler
             signal.raise_signal(signal.SIGTERM)
             await asyncio.wait_for(came.wait(), TIMEOUT)
         finally:
+            departure.uninstall()  # it stands before the handler that asyncio has for Ctrl-C
             loop.remove_signal_handler(signal.SIGTERM)
 
+    departure = Departure(lambda: None, leave_timeout=TIMEOUT)
     before = signal.getsignal(signal.SIGTERM)
     try:
         with asyncio.Runner(loop_factory=new_loop) as runner:

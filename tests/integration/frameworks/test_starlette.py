@@ -23,27 +23,29 @@ from tests.servers.process import wait_until
 UVICORN = ("uvicorn", "fastapi_shop:app", "--port", "PORT")
 
 
-def test_registered_while_it_serves_and_gone_after_sigterm(homeport: HomeportServer, tmp_path: Path) -> None:
-    with serving(tmp_path, UVICORN, backend=homeport.backend_url, environment={"SHOP_NAME": "shop-uvicorn"}) as server:
-        (service,) = wait_for(homeport, "shop-uvicorn", 1)
+def test_registered_while_it_serves_and_gone_after_sigterm(homeport: HomeportServer, tmp_path: Path, name: str) -> None:
+    with serving(tmp_path, UVICORN, backend=homeport.backend_url, environment={"SHOP_NAME": name}) as server:
+        (service,) = wait_for(homeport, name, 1)
         assert service["Port"] == server.port  # nobody told it
         assert service["Tags"] == ["shop"]
-        answer = server.json("/find/shop-uvicorn")
+        answer = server.json(f"/find/{name}")
         assert answer["endpoint"] == f"127.0.0.1:{server.port}"
         assert answer["greeting"] == "hello"
         server.send(signal.SIGTERM)
         server.wait()
-        assert passing(homeport, "shop-uvicorn") == []
+        assert passing(homeport, name) == []
         assert server.log.index("own lifespan begins") < server.log.index("own lifespan ends")
 
 
-def test_it_goes_on_answering_while_it_drains_until_a_second_signal(homeport: HomeportServer, tmp_path: Path) -> None:
-    environment = {"SHOP_NAME": "shop-drain", "SHOP_DRAIN": "600"}
+def test_it_goes_on_answering_while_it_drains_until_a_second_signal(
+    homeport: HomeportServer, tmp_path: Path, name: str
+) -> None:
+    environment = {"SHOP_NAME": name, "SHOP_DRAIN": "600"}
     with serving(tmp_path, UVICORN, backend=homeport.backend_url, environment=environment) as server:
-        wait_for(homeport, "shop-drain", 1)
-        assert server.json("/find/shop-drain")["greeting"] == "hello"
+        wait_for(homeport, name, 1)
+        assert server.json(f"/find/{name}")["greeting"] == "hello"
         server.send(signal.SIGTERM)
-        wait_for(homeport, "shop-drain", 0)
+        wait_for(homeport, name, 0)
         for _ in range(20):  # for longer than uvicorn takes to shut down
             server.text("/openapi.json")
             time.sleep(0.05)
@@ -53,52 +55,54 @@ def test_it_goes_on_answering_while_it_drains_until_a_second_signal(homeport: Ho
         assert "Traceback" not in server.log
 
 
-def test_it_ends_by_itself_after_the_drain_time(homeport: HomeportServer, tmp_path: Path) -> None:
-    environment = {"SHOP_NAME": "shop-short-drain", "SHOP_DRAIN": "0.3"}
+def test_it_ends_by_itself_after_the_drain_time(homeport: HomeportServer, tmp_path: Path, name: str) -> None:
+    environment = {"SHOP_NAME": name, "SHOP_DRAIN": "0.3"}
     with serving(tmp_path, UVICORN, backend=homeport.backend_url, environment=environment) as server:
-        wait_for(homeport, "shop-short-drain", 1)
+        wait_for(homeport, name, 1)
         server.send(signal.SIGINT)
         server.wait()
-        assert passing(homeport, "shop-short-drain") == []
+        assert passing(homeport, name) == []
 
 
-def test_signals_may_be_left_to_the_server(homeport: HomeportServer, tmp_path: Path) -> None:
-    environment = {"SHOP_NAME": "shop-no-drain", "SHOP_DRAIN": "None", "PORT": "4711"}
+def test_signals_may_be_left_to_the_server(homeport: HomeportServer, tmp_path: Path, name: str) -> None:
+    environment = {"SHOP_NAME": name, "SHOP_DRAIN": "None", "PORT": "4711"}
     with serving(tmp_path, UVICORN, backend=homeport.backend_url, environment=environment) as server:
-        (service,) = wait_for(homeport, "shop-no-drain", 1)
+        (service,) = wait_for(homeport, name, 1)
         assert service["Port"] == 4711
         server.send(signal.SIGTERM)
         server.wait()
-        assert passing(homeport, "shop-no-drain") == []
+        assert passing(homeport, name) == []
 
 
-def test_each_worker_is_an_instance_of_its_own(homeport: HomeportServer, tmp_path: Path) -> None:
+def test_each_worker_is_an_instance_of_its_own(homeport: HomeportServer, tmp_path: Path, name: str) -> None:
     command = (*UVICORN, "--workers", "2")
-    environment = {"SHOP_NAME": "shop-workers"}
+    environment = {"SHOP_NAME": name}
     with serving(tmp_path, command, backend=homeport.backend_url, environment=environment) as server:
-        services = wait_for(homeport, "shop-workers", 2)
+        services = wait_for(homeport, name, 2)
         assert len({service["ID"] for service in services}) == 2
         assert {service["Port"] for service in services} == {server.port}
         server.send(signal.SIGTERM)
         server.wait()
-        assert passing(homeport, "shop-workers") == []
+        assert passing(homeport, name) == []
 
 
-def test_the_asgi_worker_of_gunicorn_serves_it_too(homeport: HomeportServer, tmp_path: Path) -> None:
+def test_the_asgi_worker_of_gunicorn_serves_it_too(homeport: HomeportServer, tmp_path: Path, name: str) -> None:
     command = ("gunicorn", "--bind", "127.0.0.1:PORT", "--no-control-socket", "-k", "asgi", "fastapi_shop:app")
-    with serving(tmp_path, command, backend=homeport.backend_url, environment={"SHOP_NAME": "shop-gunicorn"}) as server:
-        (service,) = wait_for(homeport, "shop-gunicorn", 1)
+    with serving(tmp_path, command, backend=homeport.backend_url, environment={"SHOP_NAME": name}) as server:
+        (service,) = wait_for(homeport, name, 1)
         assert service["Port"] == server.port
-        assert server.json("/find/shop-gunicorn")["endpoint"] == f"127.0.0.1:{server.port}"
+        assert server.json(f"/find/{name}")["endpoint"] == f"127.0.0.1:{server.port}"
         server.send(signal.SIGTERM)
         server.wait()
-        assert passing(homeport, "shop-gunicorn") == []
+        assert passing(homeport, name) == []
 
 
-def test_a_registry_that_is_away_keeps_nobody_from_serving(homeport_factory: HomeportFactory, tmp_path: Path) -> None:
+def test_a_registry_that_is_away_keeps_nobody_from_serving(
+    homeport_factory: HomeportFactory, tmp_path: Path, name: str
+) -> None:
     registry = homeport_factory()
     registry.stop()
-    environment = {"SHOP_NAME": "shop-early", "SHOP_PORT": "1234"}
+    environment = {"SHOP_NAME": name, "SHOP_PORT": "1234"}
     with serving(tmp_path / "web", UVICORN, backend=registry.backend_url, environment=environment) as server:
         wait_until(
             lambda: "is not registered yet" in server.log or "Uvicorn running" in server.log,
@@ -107,26 +111,26 @@ def test_a_registry_that_is_away_keeps_nobody_from_serving(homeport_factory: Hom
         )
         server.text("/openapi.json")
         registry.start()
-        (service,) = wait_for(registry, "shop-early", 1)
+        (service,) = wait_for(registry, name, 1)
         assert service["Port"] == 1234
 
 
-def test_a_port_is_not_guessed_among_several(homeport: HomeportServer, tmp_path: Path) -> None:
-    environment = {"SHOP_NAME": "shop-two-sockets", "SHOP_OTHER_SOCKET": "yes"}
+def test_a_port_is_not_guessed_among_several(homeport: HomeportServer, tmp_path: Path, name: str) -> None:
+    environment = {"SHOP_NAME": name, "SHOP_OTHER_SOCKET": "yes"}
     with serving(tmp_path, UVICORN, backend=homeport.backend_url, environment=environment) as server:
         wait_until(
-            lambda: 'not registered: "shop-two-sockets" listens on the ports' in server.log,
+            lambda: f'not registered: "{name}" listens on the ports' in server.log,
             timeout=TIMEOUT,
             what="the application asking for its port",
         )
         server.text("/openapi.json")
     environment["SHOP_PORT"] = "1234"
     with serving(tmp_path, UVICORN, backend=homeport.backend_url, environment=environment):
-        (service,) = wait_for(homeport, "shop-two-sockets", 1)
+        (service,) = wait_for(homeport, name, 1)
         assert service["Port"] == 1234
 
 
-def test_what_does_not_listen_is_not_registered(homeport: HomeportServer) -> None:
+def test_what_does_not_listen_is_not_registered(homeport: HomeportServer, name: str) -> None:
     program = """
 import time
 from starlette.testclient import TestClient
@@ -135,7 +139,7 @@ with TestClient(app):
     time.sleep(0.6)
     print_services()
 """
-    assert "shop-test-client" not in services_seen_by(program, homeport, {"SHOP_NAME": "shop-test-client"})
+    assert name not in services_seen_by(program, homeport, {"SHOP_NAME": name})
 
 
 async def say(request: Request) -> PlainTextResponse:

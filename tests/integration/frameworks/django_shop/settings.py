@@ -10,4 +10,4 @@ INSTALLED_APPS = ["homeport.integrations.django"]
 USE_TZ = True
 WSGI_APPLICATION = "django_shop.wsgi.application"
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
-HOMEPORT = {"service": os.environ["SHOP_NAME"], "tags": ["shop"], "ttl": 5}
+HOMEPORT = {"service": os.environ["SHOP_NAME"], "tags": ["shop"], "ttl": 600}
