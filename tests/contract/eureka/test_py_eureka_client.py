@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
 
-from homeport import Discovery, Snapshot, Watch
+from homeport import ClientSettings, Discovery, Snapshot, Watch
 from homeport.backends.eureka import open_eureka
 from tests.contract.eureka.py_eureka import PATIENCE, Program, py_eureka
 from tests.servers.eureka import EurekaServer
@@ -94,9 +94,14 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 async def test_what_we_register_is_found_called_and_lost(eureka_factory: EurekaFactory, name: str) -> None:
     # A server of its own: it gives up on a delta that removes what it never knew.
     server = await asyncio.to_thread(eureka_factory)
-    async with aclosing(open_eureka(url(server), {})) as ours, Discovery(ours) as discovery, listening(answer) as port:
+    settings = ClientSettings(renew_interval=0.5)
+    async with (
+        aclosing(open_eureka(url(server), {})) as ours,
+        Discovery(ours, settings=settings) as discovery,
+        listening(answer) as port,
+    ):
         registration = await discovery.register(
-            name, id=f"{name}-1", address=LOOPBACK, port=port, meta={"owner": "billing"}, ttl=15.0
+            name, id=f"{name}-1", address=LOOPBACK, port=port, meta={"owner": "billing"}, ttl=60.0
         )
         reading = {"should_register": False, "renewal_interval_in_secs": 1}
         async with py_eureka(server.url, **reading) as client:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from homeport import Discovery, Refused, Service, Unsupported
+from homeport import ClientSettings, Discovery, Refused, Service, Unsupported
 from homeport.backends.eureka import EurekaBackend, open_eureka
 from homeport.client.keeper import Standing
 from homeport.errors import Conflict, InvalidValue, LeaseLost
@@ -15,6 +15,8 @@ from tests.plugins.following import PATIENCE, Until
 from tests.servers.eureka import EurekaServer
 from tests.servers.process import ServerProcess
 
+OFTEN = ClientSettings(renew_interval=0.5)
+"""So that a lease that no pause outlasts is renewed soon."""
 PROGRAM = """
 import asyncio, sys
 from homeport import Discovery
@@ -134,9 +136,9 @@ async def test_an_override_takes_an_instance_out_of_service_and_back(
 ) -> None:
     async with (
         aclosing(backend(eureka)) as operator,
-        Discovery(url(eureka), environ={}) as discovery,
+        Discovery(url(eureka), settings=OFTEN, environ={}) as discovery,
         discovery.watch(name, healthy=False) as watch,
-        discovery.register(name, id="one", port=1, ttl=15.0) as registration,
+        discovery.register(name, id="one", port=1, ttl=60.0) as registration,
     ):
 
         async def becomes(status: str) -> None:
@@ -164,8 +166,8 @@ async def test_an_override_takes_an_instance_out_of_service_and_back(
 async def test_a_status_that_was_taken_away_is_registered_again(eureka: EurekaServer, name: str) -> None:
     async with (
         aclosing(backend(eureka)) as under_test,
-        Discovery(under_test, environ={}) as discovery,
-        discovery.register(name, id="one", port=1, ttl=9.0) as kept,
+        Discovery(under_test, settings=OFTEN, environ={}) as discovery,
+        discovery.register(name, id="one", port=1, ttl=600.0) as kept,
     ):
         before = await on_server(eureka, name)
         lost = asyncio.create_task(kept.wait_for(Standing.LOST))
