@@ -15,7 +15,7 @@ from tests.servers.process import clean_environment, wait_until
 TIMEOUT = 60.0
 
 HEADER = """
-import atexit, multiprocessing, os, queue, signal, sys, threading, time
+import atexit, multiprocessing, os, signal, sys, threading, time
 from homeport.blocking import *
 
 backend, name = sys.argv[1:]
@@ -24,6 +24,10 @@ patient = ClientSettings(deregister_timeout=60, settle_timeout=60)
 
 def say(*words):
     print(*words, flush=True)
+
+def sleep_on():
+    while True:  # in short turns: a signal that comes just before a sleep begins does not end it
+        time.sleep(0.05)
 """
 
 

@@ -13,7 +13,7 @@ SLEEPING = """
 discovery = Discovery(backend, settings=patient)
 registration = discovery.register(name, id=name, port=1)
 say("ready")
-time.sleep(3600)
+sleep_on()
 """
 
 IN_BLOCKS = """
@@ -29,15 +29,16 @@ with Discovery(backend, settings=patient) as one, Discovery(backend, settings=pa
     one.register(name, id=name, port=1)
     other.register(name, id=name + "-2", port=2)
     say("ready")
-    threading.Event().wait()
+    sleep_on()
 """
 
 A_FRAMEWORK = """
-told = queue.SimpleQueue()  # a handler must not wait for the lock of an Event, which its own thread may hold
-signal.signal(signal.SIGTERM, lambda *_: told.put("end"))
+told = []  # not an Event, for whose lock a handler would wait when its own thread holds it
+signal.signal(signal.SIGTERM, lambda *_: told.append("end"))
 with Discovery(backend, settings=patient) as discovery, discovery.register(name, id=name, port=1):
     say("ready")
-    told.get()
+    while not told:
+        time.sleep(0.05)
     say("registered", len(discovery.discover(name, use_cache=False)))
 say("ended in its own way")
 """
@@ -77,18 +78,18 @@ discovery = Discovery(backend, settings=patient)
 first = discovery.register(name, id=name, port=1)
 try:
     say("waiting")
-    time.sleep(3600)
+    sleep_on()
 except KeyboardInterrupt:
     assert first.standing is Standing.CLOSED
     discovery.register(name, id=name + "-2", port=1)
     say("ready")
-    time.sleep(3600)
+    sleep_on()
 """
 
 CONFIGURED = """
 with configured(os.environ["FILE"], backend=backend, settings={"deregister_timeout": 60}):
     say("ready")
-    time.sleep(3600)
+    sleep_on()
 """
 
 UNCLOSED = """
