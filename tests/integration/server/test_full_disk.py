@@ -1,12 +1,22 @@
 """A disk without space, as clients see it: writes are refused with 507, reads go on, writes come back by themselves."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.integration.registry.mounts import fill, small_disk
 from tests.integration.server.talking import Talk
 from tests.servers.factory import HomeportFactory
 from tests.unit.server.answered import Answered
+
+
+@contextmanager
+def disk_of_a_store(folder: Path) -> Iterator[Path]:
+    """A small disk, of which the history of checks takes and frees nothing, as it would at times of its own."""
+    with small_disk(folder, kib=2048) as disk:
+        (disk / "data" / "history.db").mkdir(parents=True)
+        yield disk
 
 
 def register(talk: Talk, name: str, *, size: int = 4000) -> Answered:
@@ -32,7 +42,7 @@ def services(talk: Talk) -> set[str]:
 
 
 def test_writes_are_refused_and_come_back(homeport_factory: HomeportFactory, tmp_path: Path) -> None:
-    with small_disk(tmp_path / "disk", kib=2048) as disk:
+    with disk_of_a_store(tmp_path / "disk") as disk:
         ballast = disk / "ballast"
         ballast.write_bytes(bytes(800 << 10))
         server = homeport_factory(arguments=["--data-dir", str(disk / "data")])
@@ -80,7 +90,7 @@ def test_writes_are_refused_and_come_back(homeport_factory: HomeportFactory, tmp
 
 
 def test_a_server_starts_on_a_full_disk_and_answers_reads(homeport_factory: HomeportFactory, tmp_path: Path) -> None:
-    with small_disk(tmp_path / "disk", kib=2048) as disk:
+    with disk_of_a_store(tmp_path / "disk") as disk:
         server = homeport_factory(arguments=["--data-dir", str(disk / "data")])
         try:
             with Talk(server.address) as talk:
