@@ -10,6 +10,7 @@ import pytest
 
 from homeport.registry.health.kinds.resolver import Resolver, system_lookup
 from homeport.registry.health.kinds.targets import TargetRefused, Targets
+from tests.plugins.following import PATIENCE
 from tests.unit.health.virtual_time import VirtualTime
 
 
@@ -24,7 +25,7 @@ class Names:
 
     def __call__(self, host: str) -> Sequence[str]:
         self.asked.append(host)
-        assert self.may_answer.wait(20)
+        assert self.may_answer.wait(PATIENCE)
         if isinstance(self.addresses, Exception):
             raise self.addresses
         return self.addresses
@@ -73,7 +74,7 @@ async def test_a_slow_name_does_not_hold_up_another(names: Names) -> None:
 
     def lookup(host: str) -> Sequence[str]:
         if host == "slow":
-            assert slow.wait(20)
+            assert slow.wait(PATIENCE)
         return ("10.0.0.1",)
 
     found = Resolver(Targets(), monotonic=VirtualTime().monotonic, lookup=lookup)

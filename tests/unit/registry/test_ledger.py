@@ -15,6 +15,7 @@ from homeport.registry.store.contract import Image, Limits, OutcomeUnknown, Stor
 from homeport.registry.store.ledger import Ledger, Outcome
 from homeport.registry.store.memory_image import Change
 from homeport.registry.store.transaction import Refusal, Transaction
+from tests.plugins.following import PATIENCE
 from tests.unit.registry.stores import PATIENT, HeldStore, conflict
 
 
@@ -316,7 +317,7 @@ async def test_nobody_waits_for_ever_when_the_loop_is_taken_down() -> None:
     await asyncio.sleep(0)
     (pump,) = (task for task in asyncio.all_tasks() if task.get_name() == "homeport ledger")
     pump.cancel()
-    await asyncio.wait(waiting, timeout=5)
+    await asyncio.wait(waiting, timeout=PATIENCE)
     assert all(task.cancelled() for task in waiting)
     store.open_gate.set()
     assert (await ledger.transact(put("after"))).value is True
@@ -330,7 +331,7 @@ async def test_a_pump_that_never_began_does_not_keep_the_ledger_from_closing() -
     (pump,) = (task for task in asyncio.all_tasks() if task.get_name() == "homeport ledger")
     pump.cancel()
     await ledger.aclose()
-    await asyncio.wait([waiting], timeout=5)
+    await asyncio.wait([waiting], timeout=PATIENCE)
     assert waiting.cancelled()
 
 
