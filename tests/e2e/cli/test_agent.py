@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.cli.command_line import CommandLine
+from tests.e2e.cli.command_line import PATIENCE, CommandLine
 from tests.e2e.cli.conftest import Registry
 from tests.servers.api import call
 from tests.servers.homeport import HomeportServer
@@ -124,7 +124,7 @@ class TestAgent:
         running.send(signal.SIGKILL)
         wait_until(
             lambda: call(homeport.url, "GET", f"/v1/health/service/{name}?passing") == [],
-            timeout=20, what="the lease running out",
+            timeout=PATIENCE, what="the lease running out",
         )  # fmt: skip
 
     def test_a_settings_file_may_be_among_its_files(

@@ -100,8 +100,11 @@ class TestRegister:
             config={
                 "primary_datacenter": "dc1",
                 "acl": {"enabled": True, "default_policy": "deny", "tokens": {"master": "root-secret"}},
-            }
+            },
+            start=False,
         )
+        server.token = "root-secret"
+        server.start()
         file = tmp_path / "homeport.yaml"
         file.write_text(
             f"consul:\n  server: {{address: {server.address}}}\n  authentication: {{token_env: MY_TOKEN}}\n",

@@ -46,10 +46,7 @@ class TestList:
         ]
         assert cli("list", "--format", "ndjson", "--tag", "us").ndjson == []
 
-    def test_of_consul_the_counts_are_read(
-        self, here: InProcess, consul: ConsulServer, name: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("homeport.cli.lookup.COUNT_TIMEOUT", 60.0)
+    def test_of_consul_the_counts_are_read(self, here: InProcess, consul: ConsulServer, name: str) -> None:
         tag = f"only-{name}"  # other tests leave services there
         instance(consul, name, 1, Tags=[tag])
         instance(consul, name, 2, Tags=[tag], status="critical")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tests.e2e.cli.command_line import CommandLine
 from tests.servers.api import call
+from tests.servers.consul import ConsulServer
 from tests.servers.factory import ConsulFactory
 from tests.servers.fault_proxy import FaultProxy
 from tests.servers.homeport import HomeportServer
@@ -19,6 +20,15 @@ def line(cli: CommandLine, *arguments: str, **environment: str) -> tuple[int, st
     return outcome.code, outcome.err.removeprefix("homeport: ").rstrip("\n")
 
 
+def guarded(consul_factory: ConsulFactory) -> ConsulServer:
+    """A Consul that takes no other token than root-secret, and knows that one."""
+    acl = {"enabled": True, "default_policy": "deny", "tokens": {"master": "root-secret"}}
+    server = consul_factory(config={"acl": acl, "primary_datacenter": "dc1"}, start=False)
+    server.token = "root-secret"
+    server.start()
+    return server
+
+
 def test_a_registry_that_does_not_answer_is_given_up(homeport: HomeportServer, cli: CommandLine) -> None:
     with FaultProxy(homeport.address) as proxy:
         proxy.stall()
@@ -30,8 +40,7 @@ def test_a_registry_that_does_not_answer_is_given_up(homeport: HomeportServer, c
 
 
 def test_the_token_may_not(consul_factory: ConsulFactory, cli: CommandLine, tmp_path: Path) -> None:
-    acl = {"enabled": True, "default_policy": "deny", "tokens": {"master": "root-secret"}}
-    server = consul_factory(config={"acl": acl, "primary_datacenter": "dc1"})
+    server = guarded(consul_factory)
     code, text = line(cli, "register", "web", "--port", "1", "--backend", server.backend_url)
     assert code == 4
     assert text.startswith(f'{server.url} does not let this program register "web"')
@@ -45,8 +54,7 @@ def test_the_token_may_not(consul_factory: ConsulFactory, cli: CommandLine, tmp_
 def test_the_file_names_the_backend_and_its_credentials(
     consul_factory: ConsulFactory, cli: CommandLine, tmp_path: Path
 ) -> None:
-    acl = {"enabled": True, "default_policy": "deny", "tokens": {"master": "root-secret"}}
-    server = consul_factory(config={"acl": acl, "primary_datacenter": "dc1"})
+    server = guarded(consul_factory)
     (tmp_path / "token").write_text("root-secret", encoding="utf-8")
     own = tmp_path / ".config/homeport/homeport.yaml"
     own.parent.mkdir(parents=True)

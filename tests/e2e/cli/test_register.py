@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.cli.command_line import CommandLine
+from tests.e2e.cli.command_line import PATIENCE, CommandLine
 from tests.e2e.cli.conftest import Registry
 from tests.servers.api import call
 from tests.servers.consul import ConsulServer
@@ -125,7 +125,7 @@ class TestKeep:
         running.send(signal.SIGKILL)
         wait_until(
             lambda: call(registry.url, "GET", f"/v1/health/service/{name}?passing") == [],
-            timeout=20, what="the lease running out",
+            timeout=PATIENCE, what="the lease running out",
         )  # fmt: skip
 
     def test_a_lost_registration_is_made_again_and_told(self, both: CommandLine, registry: Registry, name: str) -> None:
@@ -157,7 +157,7 @@ class TestKeep:
         with FaultProxy(homeport.address) as proxy:
             proxy.delay(0.5)
             running = cli.start("register", name, "--port", "1", "--keep", "--backend", f"homeport://{proxy.address}")
-            wait_until(lambda: len(entries(homeport, name)) == 1, timeout=20, what="the registration")
+            wait_until(lambda: len(entries(homeport, name)) == 1, timeout=PATIENCE, what="the registration")
             running.send(signal.SIGTERM)
             outcome = running.finish()
         assert (outcome.code, outcome.err) == (0, "")

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.e2e.cli.command_line import CommandLine, Outcome
+from tests.e2e.cli.command_line import PATIENCE, CommandLine, Outcome
 from tests.integration.sources.seeing import deregister, register, until_instances, until_source
 from tests.servers.consul import ConsulServer
 from tests.servers.factory import HomeportFactory
@@ -25,7 +25,7 @@ def service(homeport: HomeportServer) -> Any:
 
 def until(ask: Callable[[], Outcome], condition: Callable[[Outcome], bool]) -> Outcome:
     """Ask until the outcome fulfils a condition."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while not condition(outcome := ask()):
         assert time.monotonic() < deadline, outcome
     return outcome

@@ -28,31 +28,32 @@ def test_status_counts(homeport_factory: HomeportFactory, cli: CommandLine) -> N
     assert "passing     1" in lines
 
 
-def test_status_in_detail(both: CommandLine, registry: Registry, name: str) -> None:
+def test_status_in_detail(here: InProcess, registry: Registry, name: str) -> None:
     body = {"Name": name, "ID": name, "Port": 1, "Check": {"TTL": "1h", "Status": "warning"}}
     call(registry.url, "PUT", "/v1/agent/service/register", body)
-    (row,) = [row for row in both("status", "--detailed", "--format", "json").json["health"] if row["service"] == name]
+    detailed = ("status", "--detailed", "--backend", registry.backend_url)
+    (row,) = [row for row in here(*detailed, "--format", "json").json["health"] if row["service"] == name]
     assert (row["status"], row["instances"], row["warning"]) == ("warning", 1, 1)
-    lines = both("status", "--detailed").out.splitlines()
+    lines = here(*detailed).out.splitlines()
     assert [line.split()[:3] for line in lines if line.startswith(name)] == [[name, "warning", "1"]]
 
 
-def test_status_of_consul(consuls: CommandLine, consul: ConsulServer, name: str) -> None:
+def test_status_of_consul(here: InProcess, consul: ConsulServer, name: str) -> None:
     call(consul.url, "PUT", "/v1/agent/service/register", {"Name": name, "ID": name, "Port": 1})
-    facts = consuls("status", "--format", "ndjson").ndjson[0]
+    facts = here("status", "--format", "ndjson", "--backend", consul.backend_url).ndjson[0]
     assert (facts["product"], facts["node"]) == ("consul", consul.node)
     assert facts["services"] >= 2  # itself and this one
     assert facts["instances"] >= facts["passing"] >= 1
 
 
 def test_a_name_that_cannot_be_asked_for_does_not_hide_the_others(
-    consuls: CommandLine, consul: ConsulServer, name: str
+    here: InProcess, consul: ConsulServer, name: str
 ) -> None:
     odd = {f"{name}-1": f"{name}\n", f"{name}-2": f"{name}/.."}
     for id_, odd_name in odd.items():
         call(consul.url, "PUT", "/v1/agent/service/register", {"Name": odd_name, "ID": id_, "Port": 1})
     try:
-        outcome = consuls("status", "--format", "json")
+        outcome = here("status", "--format", "json", "--backend", consul.backend_url)
     finally:  # whoever asks for all services would be told of these, too
         for id_ in odd:
             call(consul.url, "PUT", f"/v1/agent/service/deregister/{id_}")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.cli.command_line import CommandLine
+from tests.e2e.cli.command_line import PATIENCE, CommandLine
 from tests.e2e.cli.conftest import Registry
 from tests.servers.api import call
 from tests.servers.homeport import HomeportServer
@@ -183,7 +183,7 @@ def test_a_killed_wrapper_leaves_a_lease_that_runs_out(
     running = ours.start("register", name, "--ttl", "1s", *server(free_port()))
     running.err.until("registered")
     running.send(signal.SIGKILL)
-    wait_until(lambda: entries(homeport, name, "?passing") == [], timeout=20, what="the lease running out")
+    wait_until(lambda: entries(homeport, name, "?passing") == [], timeout=PATIENCE, what="the lease running out")
 
 
 def test_a_program_that_has_the_port_already_is_not_taken_for_the_command(

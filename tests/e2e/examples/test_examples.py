@@ -61,9 +61,13 @@ def billing(homeport: HomeportServer) -> Iterator[HomeportServer]:
 
 
 def test_register(homeport: HomeportServer) -> None:
+    example = (EXAMPLES / "register.py").read_text(encoding="utf-8")
+    work = "await asyncio.sleep(3)"
+    assert work in example
     process = subprocess.Popen(
-        [sys.executable, str(EXAMPLES / "register.py")],
+        [sys.executable, "-c", example.replace(work, "await asyncio.to_thread(input)")],  # until it was looked at
         env=clean_environment({"HOMEPORT_BACKEND": homeport.backend_url}),
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -75,7 +79,7 @@ def test_register(homeport: HomeportServer) -> None:
         return bool(entries) and entries[0]["Service"]["Meta"]["version"] == "2.1.0"
 
     wait_until(passing, timeout=TIMEOUT, what="the registration with its new tag, passing its check")
-    out, _ = process.communicate(timeout=TIMEOUT)
+    out, _ = process.communicate("\n", timeout=TIMEOUT)
     assert process.returncode == 0
     assert out == "deregistered\n"
     assert homeport.request("GET", "/v1/health/service/api") == []

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.http_clients.instance_server import InstanceServer
+from tests.integration.http_clients.instance_server import PATIENCE, InstanceServer
 from tests.servers.homeport import HomeportServer
 from tests.servers.ports import LOOPBACK
 from tests.servers.process import clean_environment
@@ -38,7 +38,7 @@ def test_every_client_calls_by_name(homeport: HomeportServer, billing: list[Inst
         env=clean_environment({"HOMEPORT_BACKEND": homeport.backend_url}),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr
