@@ -9,6 +9,7 @@ import grpc
 
 from homeport.model import Instance
 
+PATIENCE = 60.0
 WHO = "/echo.Echo/Who"
 """Answers the name of the server."""
 FAIL = "/echo.Echo/Fail"
@@ -52,7 +53,8 @@ class EchoServer:
         """End at once: what is under way is broken off, and nobody can connect any more. Twice is harmless."""
         stopped = self._server.stop(None)
         self.release.set()
-        stopped.wait()
+        if not stopped.wait(PATIENCE):
+            raise TimeoutError(f"the server {self.name} did not stop within {PATIENCE:g} s")
         self._threads.shutdown()
 
     def _handlers(self) -> grpc.GenericRpcHandler:

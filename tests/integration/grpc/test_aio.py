@@ -21,13 +21,12 @@ from homeport.integrations.grpc import discovery_channel
 from homeport.testing.memory import Memory
 from tests.integration.grpc.conftest import Serve
 from tests.integration.grpc.counting_relay import counting_relay
-from tests.integration.grpc.echo_server import HANG, WHO, EchoServer
+from tests.integration.grpc.echo_server import HANG, PATIENCE, WHO, EchoServer
 from tests.integration.grpc.stubs import AsyncEcho, Echo
 from tests.integration.http_clients.passing_time import pass_time
 
 TARGET = "discovery:///echo"
 NAMES = {b"one", b"two", b"three"}
-PATIENCE = 60.0
 
 
 @pytest.fixture

@@ -22,12 +22,11 @@ from homeport.integrations.grpc import discovery_channel
 from homeport.integrations.grpc.blocking.channel import DiscoveryChannel
 from homeport.testing.memory import Memory
 from tests.integration.grpc.conftest import Serve
-from tests.integration.grpc.echo_server import HANG, WHO, EchoServer
+from tests.integration.grpc.echo_server import HANG, PATIENCE, WHO, EchoServer
 from tests.integration.grpc.stubs import Echo
 
 TARGET = "discovery:///echo"
 NAMES = {b"one", b"two", b"three"}
-PATIENCE = 60.0
 
 
 @pytest.fixture
@@ -214,9 +213,9 @@ class TestFailover:
             echo = Echo(channel)
             assert list(echo.count(b"1")) == [b"first"]
             first.stop()
-            assert failure(lambda: next(echo.count(b"1"))).code() is StatusCode.UNAVAILABLE
+            assert failure(lambda: next(echo.count(b"1", timeout=PATIENCE))).code() is StatusCode.UNAVAILABLE
             serve("second", port=dead.port)
-            assert next(echo.count(b"1", wait_for_ready=True)) == b"second"
+            assert next(echo.count(b"1", wait_for_ready=True, timeout=PATIENCE)) == b"second"
 
     def test_attempts_are_bounded_by_the_settings(self, memory: Memory, servers: list[EchoServer]) -> None:
         settings = ClientSettings(retry=RetrySettings(attempts=2))
