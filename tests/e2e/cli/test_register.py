@@ -159,6 +159,7 @@ class TestKeep:
             running = cli.start("register", name, "--port", "1", "--keep", "--backend", f"homeport://{proxy.address}")
             wait_until(lambda: len(entries(homeport, name)) == 1, timeout=PATIENCE, what="the registration")
             running.send(signal.SIGTERM)
+            proxy.delay(0.0)  # from the next answer on, so that there is all the time for leaving
             outcome = running.finish()
         assert (outcome.code, outcome.err) == (0, "")
         assert entries(homeport, name) == []
