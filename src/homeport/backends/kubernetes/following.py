@@ -25,6 +25,7 @@ from .kinds import LEASES, PODS, SERVICES, SLICES, Kind
 from .lease_clock import LeaseClock
 from .mirror import Facts, Mirror, within
 from .reflector import Reflector
+from .running_out import let_run_out
 from .scope import Scope, Scopes
 from .settings import AnnotationKeys
 from .shapes import KubernetesObject
@@ -33,9 +34,6 @@ from .together import together
 T = TypeVar("T", bound=KubernetesObject)
 
 _log = logging.getLogger(__name__)
-
-_FAR = 1e9
-"""Later than any lease runs out."""
 
 EVERYTHING = ""
 """What is followed by somebody who follows all services."""
@@ -136,6 +134,7 @@ class _Run:
     ) -> None:
         self._api = api
         self._scope = scope
+        self._clock = clock
         self._followers = followers
         self._reflectors: list[Reflector[Any]] = []
         self._rounds = 0
@@ -161,7 +160,8 @@ class _Run:
 
     async def follow(self) -> None:
         """Follow the changes since, and tell of them; it never returns."""
-        await together(*(reflector.follow() for reflector in self._reflectors), self._let_run_out())
+        running_out = let_run_out(self.mirror, self._clock, tell=self._touched, changed=self._due_changed)
+        await together(*(reflector.follow() for reflector in self._reflectors), running_out)
 
     async def _identify(self, scopes: Scopes) -> None:
         self.identity = await scopes.identity(self._scope)
@@ -203,19 +203,6 @@ class _Run:
             _log.info("leases are not followed", extra={"backend": self._api.url, "reason": str(error)})
         else:
             self._reflectors.append(reflector)
-
-    async def _let_run_out(self) -> None:
-        """Tell of leases that nobody renewed; no event says so."""
-        while True:
-            touched, left = self.mirror.expire()
-            if touched:
-                self._touched(touched)
-            self._due_changed.clear()
-            try:
-                async with asyncio.timeout(left if left < _FAR else None):
-                    await self._due_changed.wait()
-            except TimeoutError:
-                continue
 
     def _touched(self, services: set[str]) -> None:
         for service in {*services, EVERYTHING}:

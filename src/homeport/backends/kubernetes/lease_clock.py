@@ -23,6 +23,10 @@ class LeaseClock:
         self._seen: dict[Key, tuple[LeaseFacts, float]] = {}
         self._bound = _FEW
 
+    def now(self) -> float:
+        """The time in seconds, from any moment on."""
+        return self._clock()
+
     def saw(self, lease: LeaseFacts) -> None:
         """It is as it is now."""
         known = self._seen.get(lease.key)
