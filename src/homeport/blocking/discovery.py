@@ -104,11 +104,11 @@ class Discovery:
         self._make = make
         given = backend if isinstance(backend, Sequence) else (backend,)  # a text is a sequence of texts
         self._given_objects = not all(one is None or isinstance(one, str) for one in given)
+        self._settings = settings
         self._keeps_answers = settings.cache.enabled
         self._discovery: AsyncDiscovery | None = make()
         self._name = repr(self._discovery).replace("<", "<blocking ")
         self._handle_signals = handle_signals
-        self._closing_timeout = settings.deregister_timeout + _CLOSING_TIMEOUT
         self._exit_signals = ExitSignals(self._leave, leave_timeout=settings.deregister_timeout)
         self._registrations: set[Registration] = set()
         self._watches: WeakSet[Watch] = WeakSet()
@@ -152,7 +152,9 @@ class Discovery:
         self._closed = True
         try:
             if self._discovery is not None:
-                self.loop_thread.close(self._discovery.aclose, timeout=self._closing_timeout)
+                self.loop_thread.close(
+                    self._discovery.aclose, timeout=self._settings.deregister_timeout + _CLOSING_TIMEOUT
+                )
         finally:
             self._exit_signals.uninstall()
             self.dispatcher.close()
@@ -167,6 +169,11 @@ class Discovery:
     def backends(self) -> tuple[Backend, ...]:
         """All backends behind this object, in order of preference."""
         return self._asynchronous().backends
+
+    @property
+    def settings(self) -> ClientSettings:
+        """The settings that it obeys."""
+        return self._settings
 
     def cache_statistics(self) -> CacheStatistics:
         """How often `discover` and `resolve` were answered from memory, and how many services are followed."""

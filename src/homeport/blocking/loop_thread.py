@@ -24,6 +24,10 @@ T = TypeVar("T")
 _ENDING_TIMEOUT = 2.0
 """How long what was cancelled may take to end, in seconds; a thread that takes longer ends with the process."""
 
+_TURN = 1.0
+"""How long the main thread sleeps at a time, in seconds. Python runs the handlers of signals there, between two steps:
+that of a signal which comes in the moment before a sleep runs when the sleep is over."""
+
 
 class _Asked(Generic[T]):
     """Work that a loop was asked for, and what comes of it, for one who waits.
@@ -57,7 +61,11 @@ class _Asked(Generic[T]):
             TimeoutError: nothing, within so many seconds.
             Exception: what it raised.
         """
-        if not self._told.acquire(timeout=-1 if timeout is None else timeout):
+        if timeout is None:
+            turn = _TURN if threading.current_thread() is threading.main_thread() else -1
+            while not self._told.acquire(timeout=turn):
+                pass
+        elif not self._told.acquire(timeout=timeout):
             raise TimeoutError
         self._told.release()
         try:

@@ -145,6 +145,11 @@ class Discovery:
         """All backends behind this object, in order of preference."""
         return self._backends
 
+    @property
+    def settings(self) -> ClientSettings:
+        """The settings that it obeys."""
+        return self._settings
+
     def cache_statistics(self) -> CacheStatistics:
         """How often `discover` and `resolve` were answered from memory, and how many services are followed."""
         return self._lookups.statistics(watched=0 if self._sources is None else len(self._sources))

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.plugins.leftover_processes import LEFT_BEHIND
+
 ROOT = Path(__file__).parents[3]
 
 FAILS_ONCE = """
@@ -53,6 +55,8 @@ def run(folder: Path, files: dict[str, str], monkeypatch: pytest.MonkeyPatch) ->
         "tests.plugins.leftover_processes",
         "-n",
         "2",
+        "-W",
+        "error::pytest.PytestWarning",
     ]
     return subprocess.run(
         [sys.executable, str(ROOT / "tests" / "run.py"), *options, "tests"],
@@ -95,6 +99,6 @@ def test_a_run_that_left_a_process_behind_has_none(tmp_path: Path, monkeypatch: 
     source = LEAKS_AND_FAILS_ONCE.format(marks=str(tmp_path))
     done = run(tmp_path, {"conftest.py": NO_GRACE, "tests/integration/test_x.py": source}, monkeypatch)
     os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
-    assert done.returncode == pytest.ExitCode.TESTS_FAILED
+    assert done.returncode == LEFT_BEHIND
     assert "LEFT BEHIND" in done.stdout
     assert "Once more" not in done.stdout

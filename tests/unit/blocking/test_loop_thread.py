@@ -90,6 +90,25 @@ def test_who_stops_waiting_ends_what_he_waits_for(thread: LoopThread) -> None:
     assert thread.run(_where) == NAME
 
 
+def test_a_signal_that_wakes_nobody_is_handled_soon(thread: LoopThread, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("homeport.blocking.loop_thread._TURN", 0.01)
+    handled: list[int] = []
+
+    async def waiting() -> None:
+        async with asyncio.timeout(PATIENCE):
+            while not handled:
+                interrupt()
+                await asyncio.sleep(0.01)
+
+    before = signal.signal(signal.SIGUSR1, lambda number, _: handled.append(number))
+    # The system goes on with what was interrupted, as if the signal had come just before: it ends no sleep.
+    signal.siginterrupt(signal.SIGUSR1, False)
+    try:
+        thread.run(waiting)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
 def test_who_is_interrupted_in_the_moment_of_asking_ends_that_too(
     thread: LoopThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from random import Random
 from typing import TypedDict, Unpack
 
+from homeport.client.backoff import Backoff
 from homeport.client.settings import ClientSettings
 from homeport.errors import BackendError, HomeportError, InvalidValue
 from homeport.model import Check, Service
 
-DEREGISTER_TIMEOUT = ClientSettings().deregister_timeout
-FIRST_RETRY_INTERVAL = ClientSettings().first_retry_interval
-LONGEST_RETRY_INTERVAL = 10.0
-"""A registry that is away must not keep an application from serving; it is asked again, less and less often."""
+_LONGEST_RETRY_INTERVAL = 10.0
 
 LISTENING_INTERVAL = 0.1
 """Seconds between two looks whether the process listens. What was seen counts when it is seen twice: a process may open
@@ -79,6 +78,12 @@ class Advertisement:
 def worth_repeating(error: HomeportError) -> bool:
     """Whether a registration that failed like this may succeed later."""
     return isinstance(error, BackendError) and error.retryable
+
+
+def pauses(settings: ClientSettings) -> Backoff:
+    """The pauses between attempts to register: the application serves meanwhile, so they may become long."""
+    longest = max(_LONGEST_RETRY_INTERVAL, settings.longest_retry_interval)
+    return Backoff(first=settings.first_retry_interval, longest=longest, random=Random().random)
 
 
 def _port_of(environ: Mapping[str, str]) -> int:

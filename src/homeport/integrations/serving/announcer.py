@@ -8,18 +8,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from random import Random
 
 from homeport.blocking import Discovery, Registration
-from homeport.client.backoff import Backoff
 from homeport.errors import HomeportError
 
 from .advertisement import (
-    DEREGISTER_TIMEOUT,
-    FIRST_RETRY_INTERVAL,
     LISTENING_INTERVAL,
-    LONGEST_RETRY_INTERVAL,
     Advertisement,
+    pauses,
     worth_repeating,
 )
 from .departure import Departure
@@ -70,7 +66,8 @@ class Announcer:
             return
         self._begun = True
         if self._drain_time is not None:
-            Departure(self._leave, leave_timeout=DEREGISTER_TIMEOUT + self._drain_time).install()
+            leave_timeout = self._discovery.settings.deregister_timeout + self._drain_time
+            Departure(self._leave, leave_timeout=leave_timeout).install()
         threading.Thread(target=self._announce, name="homeport announcer", daemon=True).start()
 
     def _leave(self) -> None:
@@ -112,7 +109,7 @@ class Announcer:
 
     def _register(self, port: int) -> None:
         advertisement = self._advertisement
-        backoff = Backoff(first=FIRST_RETRY_INTERVAL, longest=LONGEST_RETRY_INTERVAL, random=Random().random)
+        backoff = pauses(self._discovery.settings)
         failed = False
         while True:
             try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from homeport.client.discovery import Discovery
 from homeport.errors import InvalidValue
-from homeport.integrations.serving.advertisement import DEREGISTER_TIMEOUT, Advertisement, RegistrationOptions
+from homeport.integrations.serving.advertisement import Advertisement, RegistrationOptions
 from homeport.integrations.serving.departure import Departure
 from homeport.model import Service
 from homeport.spi import Backend
@@ -93,14 +93,14 @@ def registered(
                 if drain_time is None:
                     yield {**state, "discovery": found}
                 else:
-                    with _leaving_first(presence, drain_time=drain_time):
+                    with _leaving_first(presence, leave_timeout=found.settings.deregister_timeout + drain_time):
                         yield {**state, "discovery": found}
 
     return run
 
 
 @contextmanager
-def _leaving_first(presence: Presence, *, drain_time: float) -> Iterator[None]:
+def _leaving_first(presence: Presence, *, leave_timeout: float) -> Iterator[None]:
     """A block in which the application leaves before the server gets a signal to end."""
     loop = asyncio.get_running_loop()
 
@@ -108,7 +108,7 @@ def _leaving_first(presence: Presence, *, drain_time: float) -> Iterator[None]:
         with contextlib.suppress(CancelledError):  # the loop has ended before the drain time
             asyncio.run_coroutine_threadsafe(presence.leave(), loop).result()
 
-    departure = Departure(leave, leave_timeout=DEREGISTER_TIMEOUT + drain_time)
+    departure = Departure(leave, leave_timeout=leave_timeout)
     departure.install()
     try:
         yield

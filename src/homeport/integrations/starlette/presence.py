@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from random import Random
 
-from homeport.client.backoff import Backoff
 from homeport.client.discovery import Discovery
 from homeport.client.registration import Registration
 from homeport.errors import HomeportError
 from homeport.integrations.serving.advertisement import (
-    DEREGISTER_TIMEOUT,
-    FIRST_RETRY_INTERVAL,
     LISTENING_INTERVAL,
-    LONGEST_RETRY_INTERVAL,
     Advertisement,
+    pauses,
     worth_repeating,
 )
 from homeport.integrations.serving.listening import listening_ports
@@ -54,7 +50,7 @@ class Presence:
         if registration is None:
             return False
         try:
-            async with asyncio.timeout(DEREGISTER_TIMEOUT):
+            async with asyncio.timeout(self._discovery.settings.deregister_timeout):
                 await registration.close()
         except (HomeportError, TimeoutError) as error:
             _log.warning(
@@ -81,7 +77,7 @@ class Presence:
             await asyncio.sleep(LISTENING_INTERVAL)
 
     async def _register(self, port: int) -> None:
-        backoff = Backoff(first=FIRST_RETRY_INTERVAL, longest=LONGEST_RETRY_INTERVAL, random=Random().random)
+        backoff = pauses(self._discovery.settings)
         failed = False
         while True:
             registration = self._registered_at(port)
