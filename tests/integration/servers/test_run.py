@@ -56,7 +56,7 @@ def run(folder: Path, files: dict[str, str], monkeypatch: pytest.MonkeyPatch) ->
         "-n",
         "2",
         "-W",
-        "error::pytest.PytestWarning",
+        "error::pytest.PytestAssertRewriteWarning",
     ]
     return subprocess.run(
         [sys.executable, str(ROOT / "tests" / "run.py"), *options, "tests"],
