@@ -76,6 +76,16 @@ def test_beyond_its_size_the_oldest_go(tmp_path: Path) -> None:
     assert kept == sorted(kept)
 
 
+def test_making_room_in_vain_removes_nothing(tmp_path: Path) -> None:
+    file = HistoryFile(tmp_path / "history.db", most_per_check=10_000, max_bytes=200_000)
+    for number in range(20):
+        file.write([past(number, output="x" * 4000)])
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        file.write([past(20, output="x" * 300_000)])
+    assert [row.at for row in file.read(0, "")] == list(range(20))
+    file.close()
+
+
 def test_a_damaged_file_is_put_aside(tmp_path: Path) -> None:
     path = tmp_path / "history.db"
     path.write_bytes(b"this is no database" * 100)

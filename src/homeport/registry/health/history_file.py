@@ -107,10 +107,12 @@ class HistoryFile:
         if self._path is not None:
             self.close()
 
-    def _write(self, transitions: Sequence[PastTransition]) -> None:
+    def _write(self, transitions: Sequence[PastTransition], *, make_room: bool = False) -> None:
         connection = self._opened()
         try:
             connection.execute("BEGIN")
+            if make_room:
+                connection.execute(_MAKE_ROOM)
             connection.executemany(_INSERT, [msgspec.structs.astuple(past) for past in transitions])
             touched = {(past.node, past.check_id) for past in transitions}
             connection.executemany(
@@ -123,10 +125,9 @@ class HistoryFile:
             raise
 
     def _make_room_and_write(self, transitions: Sequence[PastTransition]) -> None:
-        """The file has reached its size, or the disk is full: only in the first case this helps."""
+        """The file has reached its size, where this helps, or the disk is full, where nothing changes."""
         try:
-            self._opened().execute(_MAKE_ROOM)
-            self._write(transitions)
+            self._write(transitions, make_room=True)
         except sqlite3.Error:
             self._give_up()
             raise
