@@ -36,7 +36,8 @@ class Program:
 
     def __init__(self, code: str, *arguments: str, environment: Mapping[str, str]) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", HEADER + code, *arguments],
+            # From 3.12 on Python warns of each fork beside threads; that it does no harm here is what is tested.
+            [sys.executable, "-W", "ignore:This process:DeprecationWarning", "-c", HEADER + code, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

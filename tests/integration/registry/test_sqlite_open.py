@@ -8,7 +8,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -113,8 +113,11 @@ async def test_a_file_that_another_program_has_open_is_refused(tmp_path: Path) -
 
 async def test_nobody_writes_beside_an_open_store(tmp_path: Path) -> None:
     async with ledger_in(tmp_path):
-        with pytest.raises(sqlite3.OperationalError, match="locked"):
-            sqlite3.connect(tmp_path / "registry.db", timeout=0).execute("SELECT * FROM record")
+        with (
+            closing(sqlite3.connect(tmp_path / "registry.db", timeout=0)) as other,
+            pytest.raises(sqlite3.OperationalError, match="locked"),
+        ):
+            other.execute("SELECT * FROM record")
 
 
 @pytest.mark.parametrize("text", [b"x", b"This is a letter.\n" * 500, bytes(range(256)) * 40])
