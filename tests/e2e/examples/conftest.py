@@ -4,15 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.servers.factory import HomeportFactory
 from tests.servers.homeport import HomeportServer
 
 
 @pytest.fixture(scope="module")
 def homeport(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HomeportServer]:
     """A Homeport registry, shared by the examples of a module."""
-    server = HomeportServer(tmp_path_factory.mktemp("homeport"))
-    try:
-        server.start()
-        yield server
-    finally:
-        server.close()
+    with HomeportFactory(tmp_path_factory.mktemp("homeport")) as factory:
+        yield factory()

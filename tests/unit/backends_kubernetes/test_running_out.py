@@ -85,3 +85,14 @@ def test_who_stood_still_lets_run_out_what_nobody_renewed() -> None:
             assert one.told == [(76.0, {"api"})]
 
     run(main())
+
+
+def test_who_is_always_late_sees_the_dead_too() -> None:
+    async def main() -> None:
+        async with observed() as one:
+            for _ in range(60):
+                one.stood_still += 1.0
+                await asyncio.sleep(0.5)
+            assert [services for _, services in one.told] == [{"api"}]
+
+    run(main())
